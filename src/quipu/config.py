@@ -5,7 +5,6 @@ from typing import Literal
 
 from quipu.errors import CheckpointError
 
-
 # How a tuned model expects a conversation: `inst` is `[INST] … [/INST]` (7B-34B), `source` is
 # `Source: user …` (70B). `text/chat.py` renders both.
 ChatFormat = Literal["inst", "source"]
@@ -23,8 +22,8 @@ class Abilities:
 class RopeScaling:
     """How rotary angles are stretched beyond the context that was trained.
 
-    `linear` divides positions by `factor` (position interpolation); `yarn` is arXiv 2309.00071, with
-    the meaning of `beta_fast`, `beta_slow` and `attention_factor` that transformers gives them.
+    `linear` divides positions by `factor` (position interpolation); `yarn` is arXiv 2309.00071
+    with the meaning of `beta_fast`, `beta_slow` and `attention_factor` that transformers gives them.
     """
 
     kind: Literal["linear", "yarn"]
@@ -90,20 +89,39 @@ SIZES: dict[str, ModelConfig] = {
     "13b": _code_llama(5120, 40, 40, 40, 13824),
     "34b": replace(_code_llama(8192, 48, 64, 8, 22016), vocab=32000),
     "70b": _code_llama(8192, 80, 64, 8, 28672),
-    "70b-instruct": replace(
-        _code_llama(8192, 80, 64, 8, 28672), rope_theta=1e4, context=4096
-    ),
+    "70b-instruct": replace(_code_llama(8192, 80, 64, 8, 28672), rope_theta=1e4, context=4096),
     # Our own family: head size 64, ffn about 8/3 dim, tied while the embedding is a large share.
     "quipu-3m": ModelConfig(
-        dim=192, layers=6, heads=3, kv_heads=3, ffn=512, vocab=4096, context=1024,
-        rope_theta=1e4, tied=True,
+        dim=192,
+        layers=6,
+        heads=3,
+        kv_heads=3,
+        ffn=512,
+        vocab=4096,
+        context=1024,
+        rope_theta=1e4,
+        tied=True,
     ),
     "quipu-8m": ModelConfig(
-        dim=256, layers=8, heads=4, kv_heads=4, ffn=704, vocab=8192, context=1024,
-        rope_theta=1e4, tied=True,
+        dim=256,
+        layers=8,
+        heads=4,
+        kv_heads=4,
+        ffn=704,
+        vocab=8192,
+        context=1024,
+        rope_theta=1e4,
+        tied=True,
     ),
     "quipu-60m": ModelConfig(
-        dim=640, layers=10, heads=10, kv_heads=10, ffn=1728, vocab=16384, context=1024,
-        rope_theta=1e4, tied=True,
+        dim=640,
+        layers=10,
+        heads=10,
+        kv_heads=10,
+        ffn=1728,
+        vocab=16384,
+        context=1024,
+        rope_theta=1e4,
+        tied=True,
     ),
 }

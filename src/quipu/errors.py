@@ -10,7 +10,7 @@
     ├── BackendError              a backend that cannot be reached or has failed
     └── TrainingError             a run that cannot start, go on or resume
 
-Every message says what, got, allowed and remedy, on one line. Our own bugs are `assert`s, not these.
+Every message says what, got, allowed and remedy, on one line. Our own bugs are `assert`s.
 """
 
 

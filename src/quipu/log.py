@@ -1,4 +1,4 @@
-"""Progress and warnings go to stderr, results to stdout; this is the one place that logs are set up."""
+"""Where logs are set up: warnings and progress go to stderr, results to stdout."""
 
 import logging
 import sys

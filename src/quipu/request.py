@@ -1,4 +1,4 @@
-"""What is asked of a model and what comes back. Token ids are the contract. No third-party imports."""
+"""What is asked of a model and what comes back. Token ids are the contract."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,9 +52,9 @@ class Sampling:
 class Request:
     """One prompt, as token ids, and how to answer it.
 
-    `stop_ids` end the answer and are not part of it. `forced` are bytes that the answer's text must
-    begin with (token healing); they are part of the generated tokens and are cut from the text.
-    `drop_space` removes one leading space from the text (the SentencePiece artefact of chat answers).
+    `stop_ids` end the answer and are not part of it. `forced` are bytes that the answer must begin
+    with (token healing); they are part of the generated tokens and are cut from the text.
+    `drop_space` removes one leading space from the text (SentencePiece's artefact in chat answers).
     """
 
     prompt: tuple[int, ...]
