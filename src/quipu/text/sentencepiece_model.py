@@ -1,0 +1,150 @@
+"""Pieces of a SentencePiece `tokenizer.model`, with its dummy space and specials made ours."""
+
+import hashlib
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+import sentencepiece
+
+from quipu.errors import TokenizerError
+from quipu.text.pieces import SPACE, canonical, encode_literal_marks, is_special
+from quipu.text.wire import BYTES, VARINT, Field, read_fields, write_fields
+
+# Field numbers of sentencepiece_model.proto.
+_PIECES, _NORMALIZER, _SELF_TEST = 1, 3, 4
+_PIECE, _SCORE, _TYPE = 1, 2, 3
+_ADD_DUMMY_PREFIX = 3
+# Piece types.
+_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
+_FIXED = (_UNKNOWN, _CONTROL, _BYTE)  # types that no text can reach
+_CONTROL_TYPE = write_fields([Field(_TYPE, VARINT, _CONTROL)])  # the last type given counts
+
+_BYTE_SPELLING = "<0x{:02X}>"
+
+
+class Piece(NamedTuple):
+    """One entry of the vocabulary."""
+
+    text: str
+    score: float
+    type: int
+
+
+class SentencePieceModel:
+    """A `tokenizer.model` of Llama's kind: byte fallback, spaces kept. Implements `Pieces`."""
+
+    def __init__(self, data: bytes) -> None:
+        self.adds_space, pieces, patched = _patch(data)
+        self._processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self._processor.LoadFromSerializedProto(patched)
+        except RuntimeError as error:
+            raise _unreadable(error) from error
+        self.specials = {
+            canonical(piece.text): token_id
+            for token_id, piece in enumerate(pieces)
+            if piece.type in (_CONTROL, _UNKNOWN)
+        }
+        self.token_bytes = [_bytes_of(piece) for piece in pieces]
+        self.bos_id = _id_or_none(self._processor.bos_id())
+        self.eos_id = _id_or_none(self._processor.eos_id())
+        self._mark_ids = _mark_ids(pieces)
+        self.fingerprint = _fingerprint(pieces, self.adds_space)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text without dummy space; a literal U+2581 becomes its three bytes."""
+        encode: Callable[[str], list[int]] = self._processor.EncodeAsIds
+        return encode_literal_marks(encode, text, self._mark_ids)
+
+
+def with_dummy_prefix(data: bytes, on: bool) -> bytes:
+    """The same model with the dummy space of SentencePiece switched on or off."""
+    fields = list(read_fields(data))
+    normalizer = b"".join(field.raw() for field in fields if field.number == _NORMALIZER)
+    settings = [field for field in read_fields(normalizer) if field.number != _ADD_DUMMY_PREFIX]
+    settings.append(Field(_ADD_DUMMY_PREFIX, VARINT, int(on)))
+    return write_fields(
+        [
+            *(field for field in fields if field.number != _NORMALIZER),
+            Field(_NORMALIZER, BYTES, write_fields(settings)),
+        ]
+    )
+
+
+def _patch(data: bytes) -> tuple[bool, list[Piece], bytes]:
+    """Whether the model adds a dummy space, its pieces, and the model that we load.
+
+    In the loaded one the dummy space is ours to add, and every special has the control type, which
+    no text can reach. In Code Llama's own file a user's ` <PRE>` merges into the control token.
+    """
+    adds_space, pieces, fields = True, [], []
+    try:
+        for field in read_fields(data):
+            if field.number == _PIECES:
+                piece = _read_piece(field.raw())
+                if piece.type not in _FIXED and is_special(piece.text):
+                    piece = piece._replace(type=_CONTROL)
+                    field = Field(_PIECES, BYTES, field.raw() + _CONTROL_TYPE)
+                pieces.append(piece)
+            elif field.number == _NORMALIZER:
+                for setting in read_fields(field.raw()):
+                    if setting.number == _ADD_DUMMY_PREFIX:
+                        adds_space = bool(setting.varint())
+            if field.number != _SELF_TEST:  # the file's own expectations hold a dummy space
+                fields.append(field)
+        return adds_space, pieces, with_dummy_prefix(write_fields(fields), False)
+    except ValueError as error:  # UnicodeDecodeError too
+        raise _unreadable(error) from error
+
+
+def _read_piece(data: bytes) -> Piece:
+    text, score, kind = "", 0.0, _NORMAL
+    for field in read_fields(data):
+        if field.number == _PIECE:
+            text = field.raw().decode()
+        elif field.number == _SCORE:
+            score = field.float32()
+        elif field.number == _TYPE:
+            kind = field.varint()
+    return Piece(text, score, kind)
+
+
+def _bytes_of(piece: Piece) -> bytes:
+    if piece.type in (_CONTROL, _UNKNOWN):
+        return b""
+    if piece.type == _BYTE:
+        return bytes([int(piece.text[3:5], 16)])
+    return piece.text.replace(SPACE, " ").encode()
+
+
+def _mark_ids(pieces: list[Piece]) -> list[int]:
+    id_of = {piece.text: token_id for token_id, piece in enumerate(pieces) if piece.type == _BYTE}
+    missing = 256 - len(id_of)
+    if missing:
+        raise TokenizerError(
+            "tokenizer.model cannot spell every text",
+            got=f"{missing} of 256 byte pieces missing",
+            allowed="a SentencePiece model with byte fallback",
+        )
+    return [id_of[_BYTE_SPELLING.format(byte)] for byte in SPACE.encode()]
+
+
+def _id_or_none(token_id: int) -> int | None:
+    return token_id if token_id >= 0 else None
+
+
+def _fingerprint(pieces: list[Piece], adds_space: bool) -> str:
+    digest = hashlib.sha256(b"sentencepiece" + bytes([adds_space]))
+    for text, score, kind in pieces:
+        digest.update(struct.pack("<If I", len(text.encode()), score, kind) + text.encode())
+    return digest.hexdigest()
+
+
+def _unreadable(error: Exception) -> TokenizerError:
+    return TokenizerError(
+        "tokenizer.model cannot be read",
+        got=str(error) or type(error).__name__,
+        allowed="a SentencePiece model",
+        remedy="fetch the file again",
+    )

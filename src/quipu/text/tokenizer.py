@@ -1,0 +1,153 @@
+"""Text to token ids and back, byte for byte, with the dummy space and the specials under control.
+
+A vocabulary comes from a SentencePiece `tokenizer.model` or from a `tokenizer.json`; the library
+behind it only splits plain text. Nothing here adds the beginning or end token: formats do
+(`infill`, `chat`).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from quipu.errors import TextError, TokenizerError, UsageError
+from quipu.text.pieces import SPACE, Pieces
+from quipu.text.sentencepiece_model import SentencePieceModel
+
+FILE_NAMES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
+
+# What a vocabulary that rewrites text stumbles over: runs of spaces, line ends, NUL, ligatures,
+# composed and decomposed letters, an emoji, and the character SentencePiece uses for a space.
+_PROBE = f"  a  b\t\r\n\0\ufb01 \u00e9 e\u0301 \U0001f999 {SPACE} \u00bd <s> "
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfillIds:
+    """Control tokens of the infilling format."""
+
+    pre: int
+    suf: int
+    mid: int
+    eot: int
+
+
+class Tokenizer:
+    """Token ids of a vocabulary: `decode(encode(text)) == text` for every text."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self.token_bytes: Sequence[bytes] = pieces.token_bytes
+        self.vocab: int = len(pieces.token_bytes)
+        self.bos_id: int | None = pieces.bos_id
+        self.eos_id: int | None = pieces.eos_id
+        self.adds_space: bool = pieces.adds_space
+        self.specials: Mapping[str, int] = pieces.specials
+        self.fingerprint: str = pieces.fingerprint
+        self.infill: InfillIds | None = _infill_ids(pieces.specials)
+        self.step_id: int | None = pieces.specials.get("<step>")
+        found = self.decode(self.encode(_PROBE))
+        if found != _PROBE:
+            raise TokenizerError(
+                "tokenizer does not keep text byte for byte",
+                got=f"{found!r} for {_PROBE!r}",
+                allowed="byte fallback or byte-level pieces, no normalisation",
+            )
+
+    @staticmethod
+    def from_files(files: Mapping[str, bytes]) -> "Tokenizer":
+        """Read a tokenizer from the contents of its files, `tokenizer.model` before `tokenizer.json`.
+
+        Raises TokenizerError if there is none, or it cannot be read or loses text.
+        """
+        if "tokenizer.model" in files:
+            return Tokenizer(SentencePieceModel(files["tokenizer.model"]))
+        raise TokenizerError(
+            "no tokenizer",
+            got=", ".join(sorted(files)) or "no files",
+            allowed="tokenizer.model or tokenizer.json",
+        )
+
+    @staticmethod
+    def load(path: Path) -> "Tokenizer":
+        """Read a tokenizer from one of its files, or from the folder that holds them.
+
+        Raises TokenizerError as `from_files` does, and if the path cannot be read.
+        """
+        try:
+            if path.is_dir():
+                found = [path / name for name in FILE_NAMES if (path / name).is_file()]
+                return Tokenizer.from_files({file.name: file.read_bytes() for file in found})
+            kind = "tokenizer.json" if path.suffix == ".json" else "tokenizer.model"
+            return Tokenizer.from_files({kind: path.read_bytes()})
+        except OSError as error:
+            raise TokenizerError(
+                f"tokenizer {path} cannot be read", got=error.strerror or type(error).__name__
+            ) from error
+
+    def encode(
+        self, text: str, *, dummy_prefix: bool = True, allow_specials: bool = False
+    ) -> list[int]:
+        """Token ids of `text`; specials spelled in it stay text unless `allow_specials`.
+
+        `dummy_prefix=False` continues a text: nothing is put before it. With `allow_specials` the
+        text form of Code Llama's paper, `<PRE> {prefix} <SUF>{suffix} <MID>`, becomes the ids that
+        `infill.prompt` gives: one space before an infilling special belongs to the special, and no
+        dummy space follows one. Raises TextError for a lone surrogate.
+        """
+        _refuse_surrogates(text)
+        if allow_specials:
+            return self._encode_with_specials(text, dummy_prefix)
+        return self._encode_plain(text, dummy_prefix)
+
+    def decode(self, ids: Iterable[int], *, dummy_prefix: bool = True) -> str:
+        """Text of `ids`, less the dummy space that `encode` put first; specials give nothing.
+
+        `dummy_prefix=False` is for a continuation, whose first space is its own. Bytes that are not
+        UTF-8 become U+FFFD. Raises UsageError for an id outside the vocabulary.
+        """
+        data = b"".join(map(self._bytes_of, ids))
+        if dummy_prefix and self.adds_space:
+            data = data.removeprefix(b" ")
+        return data.decode(errors="replace")
+
+    def _bytes_of(self, token_id: int) -> bytes:
+        if not 0 <= token_id < self.vocab:
+            raise UsageError(
+                "token id outside the vocabulary", got=token_id, allowed=f"0 to {self.vocab - 1}"
+            )
+        return self.token_bytes[token_id]
+
+    def _encode_plain(self, text: str, dummy_prefix: bool) -> list[int]:
+        if not text:
+            return []
+        return self._pieces.encode(" " + text if dummy_prefix and self.adds_space else text)
+
+    def _encode_with_specials(self, text: str, dummy_prefix: bool) -> list[int]:
+        spellings = sorted(map(re.escape, self.specials), key=len, reverse=True)
+        ids: list[int] = []
+        for position, part in enumerate(re.split(f"({'|'.join(spellings)})", text)):
+            if position % 2:
+                ids.append(self.specials[part])
+            else:
+                ids += self._encode_plain(part, dummy_prefix and position == 0)
+        return ids
+
+
+def _infill_ids(specials: Mapping[str, int]) -> InfillIds | None:
+    found = [specials.get(f"<{name}>") for name in ("PRE", "SUF", "MID", "EOT")]
+    pre, suf, mid, eot = found
+    if pre is None or suf is None or mid is None or eot is None:
+        return None
+    return InfillIds(pre=pre, suf=suf, mid=mid, eot=eot)
+
+
+def _refuse_surrogates(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TextError(
+            "text holds half a character",
+            got=f"lone surrogate U+{ord(text[error.start]):04X} at position {error.start}",
+            allowed="whole Unicode characters",
+            remedy="read the text as UTF-8",
+        ) from error
