@@ -55,7 +55,7 @@ class Tokenizer:
 
     @staticmethod
     def from_files(files: Mapping[str, bytes]) -> "Tokenizer":
-        """Read a tokenizer from the contents of its files, `tokenizer.model` before `tokenizer.json`.
+        """Read a tokenizer from its files, from `tokenizer.model` if both are there.
 
         Raises TokenizerError if there is none, or it cannot be read or loses text.
         """

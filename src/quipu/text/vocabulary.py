@@ -1,4 +1,4 @@
-"""Training of a vocabulary: SentencePiece BPE as Llama has it, with Code Llama's infilling specials.
+"""Training of a vocabulary: SentencePiece BPE like Llama's, with infilling specials.
 
 Unknown is 0, beginning 1, end 2; then the infilling specials, the 256 bytes, and what was learned.
 Digits stand alone, runs of spaces up to 16 are pieces of their own, line ends are always bytes.
@@ -10,16 +10,17 @@ from collections.abc import Iterable, Iterator
 import sentencepiece
 
 from quipu.errors import TokenizerError
-from quipu.text.sentencepiece_model import SPACE, with_dummy_prefix
+from quipu.text.pieces import SPACE
+from quipu.text.sentencepiece_model import with_dummy_prefix
 
 INFILL_SPECIALS = ("<PRE>", "<SUF>", "<MID>", "<EOT>")
 LONGEST_LINE = 4096  # characters; longer lines are data, not code, and would teach nothing
 
 
 def train_tokenizer(texts: Iterable[str], vocab: int) -> bytes:
-    """Learn a vocabulary of `vocab` pieces from whole texts; return the bytes of a tokenizer.model.
+    """Learn `vocab` pieces from whole texts; return the bytes of a tokenizer.model.
 
-    Raises TokenizerError if `vocab` is too small for bytes and characters, or too large for `texts`.
+    Raises TokenizerError if `vocab` is too small for all bytes, or too large for `texts`.
     """
     model = io.BytesIO()
     try:
