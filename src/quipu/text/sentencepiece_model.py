@@ -9,7 +9,7 @@ import sentencepiece
 
 from quipu.errors import TokenizerError
 from quipu.text.pieces import SPACE, canonical, encode_literal_marks, is_special
-from quipu.text.wire import BYTES, VARINT, Field, read_fields, write_fields
+from quipu.wire import BYTES, VARINT, Field, read_fields, write_fields
 
 # Field numbers of sentencepiece_model.proto.
 _PIECES, _NORMALIZER, _SELF_TEST = 1, 3, 4
