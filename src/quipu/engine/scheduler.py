@@ -1,0 +1,132 @@
+"""Who computes how many tokens in the next step: continuous batching with chunked prefill.
+
+Order of a step: sequences that only lack their last token (decode), then prompts already begun,
+then waiting ones, oldest first, until the step's token budget is spent. When pages run out the
+youngest sequence gives up its own and is computed again later; its tokens are kept.
+"""
+
+from bisect import insort
+from typing import NamedTuple
+
+from quipu.engine.pages import Pages, extend_chain
+from quipu.engine.sequence import Sequence
+
+
+class Share(NamedTuple):
+    """What one sequence computes in one step: its next `size` tokens."""
+
+    sequence: Sequence
+    size: int
+
+
+class Scheduler:
+    """Decides the shares of each step and moves pages accordingly."""
+
+    def __init__(self, pages: Pages, *, tokens_per_step: int, max_sequences: int) -> None:
+        assert tokens_per_step >= 1
+        assert max_sequences >= 1
+        self.pages = pages
+        self.tokens_per_step = tokens_per_step
+        # Each running sequence gets at least one token a step, so that none of them starves.
+        self.max_sequences = min(max_sequences, tokens_per_step)
+        self.waiting: list[Sequence] = []  # by arrival
+        self.running: list[Sequence] = []  # by arrival
+        self.preemptions = 0
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence that fits the pages when it runs alone."""
+        insort(self.waiting, sequence, key=_arrival)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence that has ended or was cancelled, and free its pages."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+        else:
+            self.waiting.remove(sequence)
+        self._release(sequence)
+
+    def schedule(self) -> list[Share]:
+        """Choose the shares of the next step; pages for their tokens are allotted."""
+        preempted = self._grow()
+        if not preempted:  # whoever was pre-empted would only take the pages back
+            self._admit()
+        shares = []
+        budget = self.tokens_per_step
+        for sequence in sorted(self.running, key=lambda s: s.remaining > 1):
+            size = min(sequence.remaining, budget)
+            if size:
+                shares.append(Share(sequence, size))
+                budget -= size
+        return shares
+
+    def commit(self, shares: list[Share]) -> None:
+        """Record that the shares have been computed, and remember the pages they filled."""
+        for sequence, size in shares:
+            before = sequence.computed // self.pages.page_size
+            sequence.computed += size
+            sequence.prefilled |= sequence.computed >= sequence.prompt_length
+            extend_chain(sequence.digests, sequence.tokens, self.pages.page_size)
+            for position in range(before, sequence.computed // self.pages.page_size):
+                self.pages.remember(sequence.pages[position], sequence.digests[position])
+
+    def _grow(self) -> bool:
+        """Give each running sequence the page its next token needs. True if one had to yield."""
+        preempted = False
+        position = 0
+        while position < len(self.running):
+            sequence = self.running[position]
+            missing = self.pages.count_for(len(sequence.tokens)) - len(sequence.pages)
+            while missing > self.pages.available and sequence in self.running:
+                self._preempt(self.running[-1])
+                preempted = True
+            if sequence in self.running:
+                sequence.pages += self.pages.allocate(missing)
+            position += 1
+        return preempted
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self.running.remove(sequence)
+        self._release(sequence)
+        self.preemptions += 1
+        self.add(sequence)
+
+    def _release(self, sequence: Sequence) -> None:
+        self.pages.release(sequence.pages)
+        sequence.pages = []
+        sequence.computed = 0
+
+    def _admit(self) -> None:
+        """Start waiting sequences, oldest first, while tokens, seats and pages last."""
+        budget = self.tokens_per_step - sum(sequence.remaining for sequence in self.running)
+        for sequence in list(self.waiting):
+            if budget <= 0 or len(self.running) >= self.max_sequences:
+                return
+            if sequence.leader is not None and not sequence.leader.prefilled:
+                continue  # its prompt is being computed by the leader: the cache will have it
+            if not self._allot(sequence):
+                return  # nobody overtakes, so that a long prompt is not put off for ever
+            self.waiting.remove(sequence)
+            insort(self.running, sequence, key=_arrival)
+            budget -= sequence.remaining
+
+    def _allot(self, sequence: Sequence) -> bool:
+        """Give a waiting sequence pages for all its tokens, cached ones first, or nothing."""
+        page_size = self.pages.page_size
+        extend_chain(sequence.digests, sequence.tokens, page_size)
+        # The last token is always computed: its logits choose the next one.
+        reusable = 0 if sequence.scored else (len(sequence.tokens) - 1) // page_size
+        cached = self.pages.take_prefix(sequence.digests[:reusable])
+        missing = self.pages.count_for(len(sequence.tokens)) - len(cached)
+        # A page in reserve for each running sequence keeps the newcomer from being put out at once.
+        if missing + len(self.running) > self.pages.available:
+            self.pages.release(cached)
+            return False
+        sequence.pages = cached + self.pages.allocate(missing)
+        sequence.computed = len(cached) * page_size
+        if sequence.cached is None:
+            sequence.cached = sequence.computed
+        return True
+
+
+def _arrival(sequence: Sequence) -> int:
+    return sequence.arrival

@@ -1,0 +1,52 @@
+"""The state of one answer on its way. Policy lives in scheduler.py, memory in pages.py."""
+
+from __future__ import annotations
+
+import collections.abc as abc
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from quipu.request import Sampling
+
+
+class Constraint(Protocol):
+    """A rule about the next token, for example the forced prefix of token healing."""
+
+    def allowed(self, generated: abc.Sequence[int]) -> npt.NDArray[np.integer] | None:
+        """Ids that may follow `generated`; None once the rule has nothing more to say."""
+
+
+@dataclass(kw_only=True, eq=False, slots=True)
+class Sequence:
+    """One answer: its tokens, the pages that hold their keys and values, and what ends it."""
+
+    request_id: int
+    index: int  # which of the request's n answers
+    arrival: int  # order of arrival; the youngest is pre-empted first
+    tokens: list[int]  # the prompt, then the answer
+    prompt_length: int
+    limit: int  # tokens the answer may have
+    sampling: Sampling
+    seed: int
+    stop_ids: frozenset[int] = frozenset()
+    constraint: Constraint | None = None
+    leader: Sequence | None = None  # the first answer of the same request, for the others
+    scored: bool = False  # logits of every prompt row are wanted, no answer is
+    pages: list[int] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)  # hash chain over full pages
+    computed: int = 0  # leading tokens whose keys and values are in the pages
+    cached: int | None = None  # prompt tokens the prefix cache gave; None before admission
+    prefilled: bool = False  # the whole prompt has been computed at least once
+
+    @property
+    def remaining(self) -> int:
+        """Tokens still to be computed before the next one can be chosen."""
+        return len(self.tokens) - self.computed
+
+    @property
+    def generated(self) -> list[int]:
+        """Tokens of the answer so far."""
+        return self.tokens[self.prompt_length :]
