@@ -22,8 +22,8 @@ class Abilities:
 class RopeScaling:
     """How rotary angles are stretched beyond the context that was trained.
 
-    `linear` divides positions by `factor` (position interpolation); `yarn` is arXiv 2309.00071
-    with the meaning of `beta_fast`, `beta_slow` and `attention_factor` that transformers gives them.
+    `linear` divides positions by `factor` (position interpolation); `yarn` is arXiv 2309.00071,
+    its fields named as in transformers.
     """
 
     kind: Literal["linear", "yarn"]
@@ -91,24 +91,13 @@ SIZES: dict[str, ModelConfig] = {
     "70b": _code_llama(8192, 80, 64, 8, 28672),
     "70b-instruct": replace(_code_llama(8192, 80, 64, 8, 28672), rope_theta=1e4, context=4096),
     # Our own family: head size 64, ffn about 8/3 dim, tied while the embedding is a large share.
-    "quipu-3m": ModelConfig(
-        dim=192,
-        layers=6,
-        heads=3,
-        kv_heads=3,
-        ffn=512,
-        vocab=4096,
-        context=1024,
-        rope_theta=1e4,
-        tied=True,
-    ),
-    "quipu-8m": ModelConfig(
+    "quipu-6m": ModelConfig(
         dim=256,
-        layers=8,
+        layers=6,
         heads=4,
         kv_heads=4,
         ffn=704,
-        vocab=8192,
+        vocab=4096,
         context=1024,
         rope_theta=1e4,
         tied=True,

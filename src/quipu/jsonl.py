@@ -1,0 +1,32 @@
+"""JSON lines: the plain file between processes."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from quipu.errors import QuipuError
+
+
+def append(path: Path, line: Mapping[str, object]) -> None:
+    """Add one object as one line; a reader never sees half of it in the middle of the file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def read(path: Path) -> Iterator[dict[str, object]]:
+    """Objects of the file, in order; QuipuError names the line that is none."""
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                found = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise QuipuError(
+                    f"{path} line {number}", got=error, allowed="one JSON object"
+                ) from error
+            if not isinstance(found, dict):
+                raise QuipuError(
+                    f"{path} line {number}", got=line.strip()[:40], allowed="a JSON object"
+                )
+            yield found
