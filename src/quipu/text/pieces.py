@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-SPACE = (
-    "\u2581"  # SentencePiece writes a space as this character; the same in the text is a literal
-)
+# SentencePiece writes a space as this character; in a text it is a literal and must survive.
+SPACE = "\u2581"
 
-# Specials of Code Llama and Llama whatever type their file gives them, and any `<|...|>`.
-_SPECIAL = re.compile(r"<s>|</s>|<unk>|<PRE>|<SUF>|<MID>|(?:<EOT>)+|<step>|<FILL_ME>|<\|[^|]+\|>")
+# Control tokens by their spelling, whatever type their file gives them.
+_SPECIAL = re.compile(r"<PRE>|<SUF>|<MID>|(?:<EOT>)+|<step>|<FILL_ME>|<\|[^|]+\|>")
+_ENDS = ("<unk>", "<s>", "</s>")
 
 
 class Pieces(Protocol):
@@ -42,7 +42,7 @@ class Pieces(Protocol):
 
 def is_special(piece: str) -> bool:
     """Whether a piece is a control token by its spelling, whatever the file says of its type."""
-    return _SPECIAL.fullmatch(canonical(piece)) is not None
+    return piece in _ENDS or _SPECIAL.fullmatch(canonical(piece)) is not None
 
 
 def canonical(piece: str) -> str:

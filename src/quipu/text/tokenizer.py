@@ -8,17 +8,22 @@ behind it only splits plain text. Nothing here adds the beginning or end token: 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from quipu.errors import TextError, TokenizerError, UsageError
+from quipu.text.byte_index import ByteIndex
 from quipu.text.pieces import SPACE, Pieces
 from quipu.text.sentencepiece_model import SentencePieceModel
+from quipu.text.tokenizer_json import TokenizerJson
 
 FILE_NAMES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
 
 # What a vocabulary that rewrites text stumbles over: runs of spaces, line ends, NUL, ligatures,
 # composed and decomposed letters, an emoji, and the character SentencePiece uses for a space.
 _PROBE = f"  a  b\t\r\n\0\ufb01 \u00e9 e\u0301 \U0001f999 {SPACE} \u00bd <s> "
+
+_INFILL = re.compile("<PRE>|<SUF>|<MID>|(?:<EOT>)+")  # written with a space before them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +62,14 @@ class Tokenizer:
     def from_files(files: Mapping[str, bytes]) -> "Tokenizer":
         """Read a tokenizer from its files, from `tokenizer.model` if both are there.
 
+        A `tokenizer_config.json` beside a `tokenizer.json` tells its begin and end tokens.
         Raises TokenizerError if there is none, or it cannot be read or loses text.
         """
         if "tokenizer.model" in files:
             return Tokenizer(SentencePieceModel(files["tokenizer.model"]))
+        if "tokenizer.json" in files:
+            settings = files.get("tokenizer_config.json")
+            return Tokenizer(TokenizerJson(files["tokenizer.json"], settings))
         raise TokenizerError(
             "no tokenizer",
             got=", ".join(sorted(files)) or "no files",
@@ -110,6 +119,11 @@ class Tokenizer:
             data = data.removeprefix(b" ")
         return data.decode(errors="replace")
 
+    @cached_property
+    def byte_index(self) -> ByteIndex:
+        """Tokens by the bytes they add to the text."""
+        return ByteIndex(self.token_bytes)
+
     def _bytes_of(self, token_id: int) -> bytes:
         if not 0 <= token_id < self.vocab:
             raise UsageError(
@@ -123,19 +137,28 @@ class Tokenizer:
         return self._pieces.encode(" " + text if dummy_prefix and self.adds_space else text)
 
     def _encode_with_specials(self, text: str, dummy_prefix: bool) -> list[int]:
-        spellings = sorted(map(re.escape, self.specials), key=len, reverse=True)
         ids: list[int] = []
-        for position, part in enumerate(re.split(f"({'|'.join(spellings)})", text)):
+        for position, part in enumerate(self._special_pattern.split(text)):
             if position % 2:
-                ids.append(self.specials[part])
+                ids.append(self.specials[part.removeprefix(" ")])
             else:
                 ids += self._encode_plain(part, dummy_prefix and position == 0)
         return ids
 
+    @cached_property
+    def _special_pattern(self) -> re.Pattern[str]:
+        """Every special, the longest first; those of infilling with the space before them."""
+        longest_first = sorted(self.specials, key=len, reverse=True)
+        swallow = " ?" if self.adds_space else ""
+        spellings = [
+            swallow * bool(_INFILL.fullmatch(spelling)) + re.escape(spelling)
+            for spelling in longest_first
+        ]
+        return re.compile(f"({'|'.join(spellings)})")
+
 
 def _infill_ids(specials: Mapping[str, int]) -> InfillIds | None:
-    found = [specials.get(f"<{name}>") for name in ("PRE", "SUF", "MID", "EOT")]
-    pre, suf, mid, eot = found
+    pre, suf, mid, eot = (specials.get(f"<{name}>") for name in ("PRE", "SUF", "MID", "EOT"))
     if pre is None or suf is None or mid is None or eot is None:
         return None
     return InfillIds(pre=pre, suf=suf, mid=mid, eot=eot)

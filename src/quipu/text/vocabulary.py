@@ -36,7 +36,7 @@ def train_tokenizer(texts: Iterable[str], vocab: int) -> bytes:
             pad_id=-1,
             control_symbols=[SPACE + special for special in INFILL_SPECIALS],
             byte_fallback=True,
-            character_coverage=0.99995,
+            character_coverage=0.9995,
             split_digits=True,
             allow_whitespace_only_pieces=True,
             max_sentencepiece_length=16,
