@@ -19,9 +19,9 @@ from quipu.text.tokenizer_json import TokenizerJson
 
 FILE_NAMES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
 
-# What a vocabulary that rewrites text stumbles over: runs of spaces, line ends, NUL, ligatures,
-# composed and decomposed letters, an emoji, and the character SentencePiece uses for a space.
-_PROBE = f"  a  b\t\r\n\0\ufb01 \u00e9 e\u0301 \U0001f999 {SPACE} \u00bd <s> "
+# What a vocabulary that rewrites text stumbles over: runs of spaces, capitals, line ends, NUL,
+# ligatures, composed and decomposed letters, an emoji, and SentencePiece's mark for a space.
+_PROBE = f"  a  B\t\r\n\0\ufb01 \u00e9 e\u0301 \U0001f999 {SPACE} \u00bd <s> "
 
 _INFILL = re.compile("<PRE>|<SUF>|<MID>|(?:<EOT>)+")  # written with a space before them
 
@@ -104,7 +104,7 @@ class Tokenizer:
         dummy space follows one. Raises TextError for a lone surrogate.
         """
         _refuse_surrogates(text)
-        if allow_specials:
+        if allow_specials and self.specials:
             return self._encode_with_specials(text, dummy_prefix)
         return self._encode_plain(text, dummy_prefix)
 

@@ -20,6 +20,8 @@ _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _BOS_NAMES = ("<s>", "<|begin_of_text|>", "<|endoftext|>")
 _EOS_NAMES = ("</s>", "<|end_of_text|>", "<|endoftext|>")
 
+LARGEST_VOCAB = 2**24  # ids; far above any real one, so that a broken file cannot fill the memory
+
 _Json = dict[str, Any]
 
 
@@ -136,6 +138,8 @@ def _product(merge: str | list[str]) -> str:
 
 def _token_bytes(source: _Source) -> list[bytes]:
     ids = [*source.vocab.values(), *source.specials, *(token["id"] for token in source.added)]
+    if min(ids) < 0 or max(ids) >= LARGEST_VOCAB:
+        raise _unreadable(f"token ids {min(ids)} to {max(ids)}")
     token_bytes = [b""] * (max(ids) + 1)
     spell = _ByteLevelSpelling() if source.byte_level else _spell
     whole = {*source.specials, *(token["id"] for token in source.added)}

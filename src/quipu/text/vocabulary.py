@@ -49,9 +49,10 @@ def train_tokenizer(texts: Iterable[str], vocab: int) -> bytes:
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
+        reason = str(error).rpartition("] ")[2] or error  # after the library's file and line
         raise TokenizerError(
             "vocabulary cannot be trained",
-            got=f"{vocab} pieces ({error})",
+            got=f"{vocab} pieces ({reason})",
             remedy="choose another size or give more text",
         ) from error
     return with_dummy_prefix(model.getvalue(), True)
