@@ -44,7 +44,8 @@ class Part:
 def parts(document: Document, characters: int) -> Iterator[Part]:
     """Cut a document into parts of at most `characters`, unless one line alone is longer.
 
-    Lengths vary by chance, from a sixth of that, so that parts fill rows without much padding. A cut falls in the second half of what fits, before the least indented line, the last of those:
+    Lengths vary by chance, from a sixth of that, so that parts fill rows without much padding. A
+    cut falls in the second half of what fits, before the least indented line, the last of those:
     between functions where it can, else between methods, else between statements.
     """
     lines = document.text.splitlines(keepends=True)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 
@@ -39,7 +40,7 @@ def resume(folder: Path, learner: Learner) -> int:
         learner.master.load_state_dict(state["model"])
         for optimiser, saved in zip(learner.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
         raise TrainingError(
             f"resuming from {path}",
             got=str(error).splitlines()[0],

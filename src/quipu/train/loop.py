@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +37,6 @@ class Progress:
     gradient_norm: float
     tokens_per_s: float
     bits_per_byte: float | None = None  # of held-out documents, left to right
-
-
-Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +92,19 @@ def claim(folder: Path, recipe: TrainRecipe) -> None:
 
 
 def train(
-    recipe: TrainRecipe, folder: Path, report: Report, *, compiled: bool = True, until: int = 0
-) -> Transformer:
-    """Run a recipe in `folder`, going on where it stopped; the trained model in fp32.
+    recipe: TrainRecipe, folder: Path, *, compiled: bool = True, until: int = 0
+) -> Iterator[Progress]:
+    """Run a recipe in `folder`, going on where it stopped; yields after every step.
 
-    `until` stops early after that many steps in all (0: at the end of the recipe).
+    `until` stops early after that many steps in all (0: at the end of the recipe). Raises
+    TrainingError if the folder belongs to another recipe or the loss is no number; the last saved
+    state is intact then.
     """
     claim(folder, recipe)
     corpus = Corpus.read(recipe)
     tokenizer = tokenizer_of(folder, recipe, corpus)
-    loader = _loader(recipe, corpus.train, tokenizer, recipe.infilling)
+    rows = recipe.batch_tokens // recipe.model.context
+    loader = _loader(recipe, corpus.train, tokenizer, recipe.infilling, rows)
     model = Transformer(recipe.model)
     initialise(model, torch.Generator().manual_seed(recipe.seed))
     learner = Learner(model, recipe, compiled=compiled)
@@ -113,25 +113,35 @@ def train(
     saved_at = time.monotonic()
     for number in range(done, last):
         began = time.monotonic()
-        metrics = learner.step(loader.batch(number), number)
-        if not math.isfinite(metrics.loss) or not math.isfinite(metrics.gradient_norm):
-            raise TrainingError(
-                f"step {number}",
-                got=f"loss {metrics.loss}, gradient norm {metrics.gradient_norm}",
-                remedy="the last saved state is intact: lower matrix_lr and other_lr",
-            )
+        metrics = _finite(learner.step(loader.batch(number), number), number)
+        elapsed_s = time.monotonic() - began
         ended = number + 1 == last
-        speed = recipe.batch_tokens / (time.monotonic() - began)
-        held = None
-        if ended or (number + 1) % EVALUATE_EVERY == 0:
-            held = bits_per_byte(learner, recipe, corpus.validation, tokenizer)
-        progress = _progress(recipe, number + 1, metrics, speed, held)
+        evaluated = ended or (number + 1) % EVALUATE_EVERY == 0
+        progress = Progress(
+            step=number + 1,
+            steps=recipe.steps,
+            loss=metrics.loss,
+            gradient_norm=metrics.gradient_norm,
+            tokens_per_s=recipe.batch_tokens / elapsed_s,
+            bits_per_byte=bits_per_byte(learner, recipe, corpus.validation, tokenizer)
+            if evaluated
+            else None,
+        )
         append(folder / "metrics.jsonl", dataclasses.asdict(progress))
-        report(progress)
         if ended or time.monotonic() - saved_at > SAVE_EVERY_S:
             checkpoint.save(folder, learner, number + 1)
             saved_at = time.monotonic()
-    return model
+        yield progress
+
+
+def _finite(metrics: StepMetrics, number: int) -> StepMetrics:
+    if not math.isfinite(metrics.loss) or not math.isfinite(metrics.gradient_norm):
+        raise TrainingError(
+            f"step {number}",
+            got=f"loss {metrics.loss}, gradient norm {metrics.gradient_norm}",
+            remedy="the last saved state is intact: lower matrix_lr and other_lr",
+        )
+    return metrics
 
 
 def bits_per_byte(
@@ -140,10 +150,10 @@ def bits_per_byte(
     """Compression of held-out text read left to right, over the bytes of the tokens predicted."""
     if not held:
         return None
-    plain = _loader(recipe, held, tokenizer, Infilling(rate=0.0), batch_rows=8)
+    plain = _loader(recipe, held, tokenizer, Infilling(rate=0.0), 1)
     nats, size = 0.0, 0
-    for start in range(0, len(plain.rows(0)) // 8):
-        batch = plain.batch(start)
+    for number in range(len(plain.rows(0))):
+        batch = plain.batch(number)
         nats += learner.loss(batch)[0]
         size += sum(len(tokenizer.token_bytes[i]) for i in batch.targets_T if i >= 0)
     return nats / math.log(2) / size if size else None
@@ -154,26 +164,13 @@ def _loader(
     chosen: list[Part],
     tokenizer: Tokenizer,
     infilling: Infilling,
-    batch_rows: int = 0,
+    batch_rows: int,
 ) -> Loader:
     return Loader(
         chosen,
         tokenizer,
         row_tokens=recipe.model.context,
-        batch_rows=batch_rows or recipe.batch_tokens // recipe.model.context,
+        batch_rows=batch_rows,
         infilling=infilling,
         seed=recipe.seed,
-    )
-
-
-def _progress(
-    recipe: TrainRecipe, step: int, metrics: StepMetrics, speed: float, held: float | None
-) -> Progress:
-    return Progress(
-        step=step,
-        steps=recipe.steps,
-        loss=metrics.loss,
-        gradient_norm=metrics.gradient_norm,
-        tokens_per_s=speed,
-        bits_per_byte=held,
     )

@@ -1,0 +1,41 @@
+# Every target sets up what it needs: CPython 3.11+ and a C++ compiler are all a machine must have.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow check format train-embedded clean
+
+# torch is pinned to one release in constraints.txt, so that tests mean the same everywhere.
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e '.[torch]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(BIN)/pip install -q -c constraints.txt -e '.[train,test]'
+	touch $@
+
+demo: $(VENV)/.demo  ## complete and infill real code with the embedded model, offline
+	@$(BIN)/quipu demo
+
+test: $(VENV)/.test  ## the default suite
+	$(BIN)/pytest
+
+test-slow: $(VENV)/.test  ## what takes minutes or gigabytes
+	$(BIN)/pytest -m slow
+
+check: $(VENV)/.test  ## lint, format and types
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+train-embedded: $(VENV)/.test  ## make the embedded model anew (about 40 minutes on two cores)
+	$(BIN)/quipu train quipu_recipes.embedded:installed_python --run runs/quipu-6m
+	$(BIN)/quipu export runs/quipu-6m src/quipu/weights/quipu-6m --force
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info

@@ -1,0 +1,65 @@
+"""The `quipu` command: one module per verb, errors as one line on stderr."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import quipu
+from quipu import log
+from quipu.errors import QuipuError
+
+# In the order of the help text. Each module has `register(subparsers)`.
+COMMANDS = ("demo", "complete", "infill", "chat", "info", "convert", "train", "export")
+INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
+
+DESCRIPTION = """\
+Private code completion, infilling and chat with Code Llama models and our own.
+
+  quipu complete 'def fibonacci(n):'          continue a text with the embedded model
+  quipu infill file.py --at 12:5              write what is missing at line 12, column 5
+  quipu chat --model PATH                     talk to a tuned model
+  quipu info PATH                             what a checkpoint is, can do and needs
+  quipu convert SRC DST --to gguf             from one layout to another
+
+Results go to stdout, progress and errors to stderr. Exit: 0 done, 1 failed, 2 wrong usage."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="quipu",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"quipu {quipu.__version__}")
+    top.add_argument("--verbose", action="store_true", help="say more on stderr")
+    verbs = top.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        import_module(f"quipu.cli.{name}").register(verbs)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    args = parser().parse_args(arguments)
+    log.setup(args.verbose)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except QuipuError as error:
+        print(f"quipu: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("quipu: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has left (`quipu … | head`); keep the interpreter's last flush quiet too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""quipu train: run a recipe."""
+
+import argparse
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from quipu.errors import QuipuError, UsageError
+
+if TYPE_CHECKING:
+    from quipu.train.recipe import TrainRecipe
+
+EPILOG = """\
+A recipe is a Python function that returns a TrainRecipe; name=value settings change its fields,
+dots reach inside. The run folder holds recipe.json, tokenizer.model, state.pt and metrics.jsonl.
+Ctrl-C stops at once; the same command goes on from the last saved state (once a minute).
+
+examples:
+  quipu train quipu_recipes.embedded:installed_python --run runs/quipu-6m
+  quipu train quipu_recipes.embedded:installed_python tokens=2e6 matrix_lr=3e-3 --run runs/short
+  quipu export runs/quipu-6m models/quipu-6m && quipu complete 'import os' --model models/quipu-6m
+"""
+
+
+def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = verbs.add_parser(
+        "train",
+        help="run a training recipe",
+        description="Run a training recipe, or go on with it where it stopped.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recipe", metavar="MODULE:FUNCTION")
+    parser.add_argument("settings", nargs="*", metavar="name=value")
+    parser.add_argument("--run", dest="folder", type=Path, help="run folder (default: runs/NAME)")
+    parser.add_argument("--dry-run", action="store_true", help="print the recipe and its size only")
+    parser.add_argument(
+        "--no-compile",
+        action="store_true",
+        help="without torch.compile: starts sooner, runs slower",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, with progress on stderr; print the run folder."""
+    try:
+        from quipu.train.loop import train
+        from quipu.train.recipe import override
+    except ModuleNotFoundError as error:
+        raise QuipuError(
+            f"training needs {error.name}", remedy="pip install 'quipu-code[train]'"
+        ) from error
+    recipe = override(find_recipe(args.recipe), args.settings)
+    if args.dry_run:
+        print(json.dumps(asdict(recipe), indent=1, default=str))
+        print(size_line(recipe), file=sys.stderr)
+        return 0
+    folder = args.folder or Path("runs") / recipe.name
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.completed}/{task.total} steps"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    console.print(size_line(recipe), style="dim", highlight=False)
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("reading the corpus", total=recipe.steps)
+        for done in train(recipe, folder, compiled=not args.no_compile):
+            text = f"loss {done.loss:.3f} · {done.tokens_per_s:,.0f} tokens/s"
+            bar.update(task, completed=done.step, description=text)
+            if done.bits_per_byte is not None:
+                bar.console.print(
+                    f"step {done.step}: {done.bits_per_byte:.3f} bits per byte on held-out files",
+                    highlight=False,
+                )
+    print(folder)
+    return 0
+
+
+def find_recipe(name: str) -> "TrainRecipe":
+    """The recipe that MODULE:FUNCTION returns. Raises UsageError if there is none."""
+    from quipu.train.recipe import TrainRecipe
+
+    module_name, colon, function_name = name.partition(":")
+    if not colon:
+        raise UsageError("recipe", got=name, allowed="MODULE:FUNCTION")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UsageError("recipe module", got=error.name, allowed="an importable module") from None
+    function = getattr(module, function_name, None)
+    made = function() if callable(function) else None
+    if not isinstance(made, TrainRecipe):
+        raise UsageError(
+            f"recipe {name}",
+            got="no function that returns a TrainRecipe",
+            remedy=f"look into {module.__file__}",
+        )
+    return made
+
+
+def size_line(recipe: "TrainRecipe") -> str:
+    """What the run amounts to, in a line."""
+    from quipu.counts import parameters
+
+    count = parameters(recipe.model)
+    return (
+        f"{recipe.name}: {count / 1e6:.1f}M parameters, {recipe.tokens / 1e6:.1f}M tokens, "
+        f"{recipe.steps} steps, {6 * count * recipe.tokens:.1e} FLOPs"
+    )

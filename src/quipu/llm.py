@@ -1,0 +1,329 @@
+"""The Python face: `quipu.load()` gives a model that completes, infills and chats."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypedDict, Unpack, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from quipu.backend.open import open_backend
+from quipu.backend.protocol import Backend, ModelInfo, Stream
+from quipu.config import ChatFormat
+from quipu.errors import AbilityError, UsageError
+from quipu.request import Completion, Piece, Request, Sampling, Timings, TokenLogprob, Usage
+from quipu.text import chat, healing, infill
+from quipu.text.chat import Message, Role
+from quipu.text.infill import Order
+from quipu.text.tokenizer import Tokenizer
+
+EMBEDDED = "quipu-6m"
+TUNED = "codellama-7b-instruct"
+
+
+def embedded_models() -> dict[str, Path]:
+    """Models inside the package, by name."""
+    folder = Path(__file__).parent / "weights"
+    return {path.name: path for path in sorted(folder.iterdir()) if (path / "config.json").exists()}
+
+
+def model_path(model: str | Path | None) -> Path:
+    """Folder or file of a model: the embedded default, an embedded name, or a path."""
+    if model is None:
+        return embedded_models()[EMBEDDED]
+    path = Path(model)
+    if path.exists():
+        return path
+    known = embedded_models()
+    if str(model) in known:
+        return known[str(model)]
+    raise UsageError(
+        "model",
+        got=model,
+        allowed="a folder or file, or one of: " + ", ".join(known),
+        remedy="leave --model out for the embedded model",
+    )
+
+
+def load(
+    model: str | Path | None = None,
+    backend: str | None = None,
+    *,
+    tokenizer: str | Path | None = None,
+    device: str | None = None,
+) -> "LLM":
+    """Open a model. `model` None is the embedded one.
+
+    `backend` is `torch` (default), or the address of an OpenAI-compatible server such as
+    `http://localhost:8000/v1`; then `model` is the server's name for it and `tokenizer` a folder or
+    file with its tokenizer. Raises UsageError, CheckpointError, TokenizerError or BackendError.
+    """
+    if backend is None or backend == "torch":
+        spec = f"torch:{model_path(model)}"
+    elif backend.startswith(("http://", "https://")) and model is not None and "#" not in backend:
+        spec = f"{backend}#{model}"
+    else:
+        spec = backend
+    return LLM(open_backend(spec, tokenizer=Path(tokenizer) if tokenizer else None, device=device))
+
+
+class Options(TypedDict, total=False):
+    """Keyword options of every method that answers; meanings and ranges as in `Sampling`."""
+
+    max_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    repetition_penalty: float
+    logit_bias: Mapping[int, float]
+    seed: int | None
+    stop: str | Sequence[str]
+    n: int
+    logprobs: bool | int  # True: of the chosen tokens; a number: and of so many alternatives
+
+
+def sampling_of(options: Options) -> Sampling:
+    """The request's options from what a caller wrote. Raises UsageError for values out of range."""
+    stop = options.get("stop", ())
+    logprobs = options.get("logprobs", False)
+    plain = {name: value for name, value in options.items() if name not in ("stop", "logprobs")}
+    return Sampling(
+        **plain,  # type: ignore[arg-type]
+        stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        logprobs=None if logprobs is False else int(logprobs),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A request under way: its stream, and what is needed to sum it up."""
+
+    stream: Stream
+    prompt_tokens: int
+    sampling: Sampling
+    started: float  # time.perf_counter()
+
+    def __iter__(self) -> Iterator[Piece]:
+        return iter(self.stream)
+
+    def cancel(self) -> None:
+        """Stop; unfinished answers end with finish_reason `cancelled`."""
+        self.stream.cancel()
+
+
+def collect(asked: Asked, watch: Callable[[Piece], None] | None = None) -> list[Completion]:
+    """Wait for all answers, in the order of their index; `watch` sees each piece as it comes."""
+    answers = [_Answer() for _ in range(asked.sampling.n)]
+    for piece in asked:
+        answers[piece.index].add(piece, time.perf_counter() - asked.started)
+        if watch is not None:
+            watch(piece)
+    return [answer.completion(asked) for answer in answers]
+
+
+class _Answer:
+    """Pieces of one answer, added up."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.token_ids: list[int] = []
+        self.logprobs: list[TokenLogprob] = []
+        self.last: Piece | None = None
+        self.first_s = self.last_s = 0.0
+
+    def add(self, piece: Piece, elapsed_s: float) -> None:
+        if not self.token_ids:
+            self.first_s = elapsed_s
+        self.last_s = elapsed_s
+        self.texts.append(piece.text)
+        self.token_ids.extend(piece.token_ids)
+        self.logprobs.extend(piece.logprobs)
+        self.last = piece
+
+    def completion(self, asked: Asked) -> Completion:
+        assert self.last is not None
+        assert self.last.finish_reason is not None
+        return Completion(
+            text="".join(self.texts),
+            token_ids=tuple(self.token_ids),
+            finish_reason=self.last.finish_reason,
+            usage=Usage(
+                prompt_tokens=asked.prompt_tokens,
+                completion_tokens=len(self.token_ids),
+                cached_tokens=self.last.cached_tokens,
+            ),
+            timings=Timings(first_token_s=self.first_s, total_s=self.last_s),
+            logprobs=tuple(self.logprobs) if asked.sampling.logprobs is not None else None,
+        )
+
+
+def _answer(asked: Asked, stream: bool) -> Completion | list[Completion] | Asked:
+    if stream:
+        return asked
+    completions = collect(asked)
+    return completions[0] if len(completions) == 1 else completions
+
+
+def _message(message: Message | Mapping[str, str]) -> Message:
+    if isinstance(message, Message):
+        return message
+    role, content = message.get("role"), message.get("content")
+    if role not in get_args(Role) or content is None:
+        raise UsageError(
+            "chat message", got=dict(message), allowed="role system, user or assistant, and content"
+        )
+    return Message(role=cast(Role, role), content=content)
+
+
+class LLM:
+    """A loaded model.
+
+    `complete`, `infill` and `chat` return a Completion, or a list of them when n > 1, or, with
+    `stream=True`, what can be iterated for Pieces (and cancelled). The `ask_…` twins take a
+    `Sampling` and always stream.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.backend.tokenizer
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.backend.info
+
+    def complete(
+        self, prompt: str, *, stream: bool = False, heal: bool = True, **options: Unpack[Options]
+    ) -> "Completion | list[Completion] | Asked":
+        """Continue a text. `heal` lets the last token of the prompt grow (token healing)."""
+        return _answer(self.ask_complete(prompt, sampling_of(options), heal=heal), stream)
+
+    def infill(
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        order: Order = "spm",
+        stream: bool = False,
+        heal: bool = True,
+        **options: Unpack[Options],
+    ) -> "Completion | list[Completion] | Asked":
+        """Write what stands between prefix and suffix. AbilityError if the model cannot."""
+        asked = self.ask_infill(prefix, suffix, sampling_of(options), order=order, heal=heal)
+        return _answer(asked, stream)
+
+    def chat(
+        self,
+        messages: Sequence[Message | Mapping[str, str]],
+        *,
+        stream: bool = False,
+        **options: Unpack[Options],
+    ) -> "Completion | list[Completion] | Asked":
+        """Answer a conversation: Messages, or mappings with `role` and `content`.
+
+        AbilityError if the model is not tuned for chat.
+        """
+        return _answer(self.ask_chat([_message(m) for m in messages], sampling_of(options)), stream)
+
+    def ask_complete(self, prompt: str, sampling: Sampling, *, heal: bool = True) -> Asked:
+        """Start to continue a text. `heal`: as in `complete`."""
+        text_ids = self.tokenizer.encode(prompt)
+        return self._ask(self._begun(text_ids), sampling, healed=heal)
+
+    def ask_infill(
+        self,
+        prefix: str,
+        suffix: str,
+        sampling: Sampling,
+        *,
+        order: Order = "spm",
+        heal: bool = True,
+    ) -> Asked:
+        """Start to fill between prefix and suffix. AbilityError if the model cannot."""
+        if not self.info.abilities.infill:
+            raise AbilityError(
+                f"model {self.info.name} was not trained to infill",
+                remedy="use complete, or a model that infills (quipu info MODEL tells)",
+            )
+        ids = infill.prompt(self.tokenizer, prefix, suffix, order)
+        return self._ask(
+            ids,
+            sampling,
+            healed=heal and order == "spm",
+            drop_space=order == "spm" and not prefix,
+        )
+
+    def ask_chat(self, messages: Sequence[Message], sampling: Sampling) -> Asked:
+        """Start an answer to a conversation. AbilityError if the model is not tuned for chat."""
+        style = self.require_chat()
+        ids = chat.prompt(self.tokenizer, messages, style)
+        stops = chat.stop_ids(self.tokenizer, style)
+        return self._ask(ids, sampling, healed=False, drop_space=True, stop_ids=stops)
+
+    def require_chat(self) -> ChatFormat:
+        """How the model expects a conversation. AbilityError if it is not tuned for chat."""
+        style = self.info.abilities.chat
+        if style is None:
+            raise AbilityError(
+                f"model {self.info.name} is not tuned for chat",
+                allowed=f"a tuned model, such as {TUNED}",
+                remedy=f"get its weights from Meta and run: quipu chat --model PATH/{TUNED}",
+            )
+        return style
+
+    def _begun(self, ids: list[int]) -> list[int]:
+        bos = self.tokenizer.bos_id
+        return ids if bos is None else [bos, *ids]
+
+    def _ask(
+        self,
+        ids: list[int],
+        sampling: Sampling,
+        *,
+        healed: bool,
+        drop_space: bool = False,
+        stop_ids: tuple[int, ...] = (),
+    ) -> Asked:
+        forced = b""
+        if healed and self.info.heals:
+            ids, forced = healing.heal(self.tokenizer, ids)
+        ends = [*stop_ids, self.tokenizer.eos_id]
+        if self.tokenizer.infill is not None:
+            ends.append(self.tokenizer.infill.eot)
+        request = Request(
+            prompt=tuple(ids),
+            sampling=sampling,
+            stop_ids=tuple(sorted({end for end in ends if end is not None})),
+            forced=forced,
+            drop_space=drop_space,
+        )
+        started = time.perf_counter()
+        return Asked(
+            stream=self.backend.submit(request),
+            prompt_tokens=len(ids),
+            sampling=sampling,
+            started=started,
+        )
+
+    def logits(self, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Teacher-forced logits, fp32 [T, V]; row t predicts token t + 1."""
+        return self.backend.logits(token_ids)
+
+    def score(self, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Teacher-forced log-probabilities [T - 1] of tokens 1 to T - 1."""
+        return self.backend.score(token_ids)
+
+    def close(self) -> None:
+        """Free the model. A `with` block does it too."""
+        self.backend.close()
