@@ -1,0 +1,211 @@
+"""Converting between layouts: one weight in memory at a time, checked, all or nothing."""
+
+import contextlib
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from quipu.checkpoint.checkpoint import Checkpoint
+from quipu.checkpoint.files import as_bytes
+from quipu.checkpoint.gguf_layout import GgufLayoutWriter
+from quipu.checkpoint.hf import HfWriter
+from quipu.checkpoint.meta import MetaWriter
+from quipu.checkpoint.opening import open_checkpoint
+from quipu.checkpoint.staging import check_space, staged
+from quipu.checkpoint.tensors import PLAIN, WRITABLE, StoredTensor, TensorSpec, as_float32, cast
+from quipu.checkpoint.tokenizer_facts import check_tokenizer, read_facts
+from quipu.config import ModelConfig
+from quipu.errors import CheckpointError, UsageError
+
+TARGETS = ("hf", "meta", "gguf")
+_HEAD_BYTES = 64 << 20  # more than configuration and tokenizer take in any layout
+_FLOAT32_ROUNDING = 1e-6  # relative; GGUF keeps theta and its like in float32
+
+Progress = Callable[[int, int], None]
+
+
+class Writer(Protocol):
+    """Writes one checkpoint; every weight is written once, in any order."""
+
+    def write(self, name: str, tensor: StoredTensor) -> None: ...
+
+    def finish(self) -> None:
+        """Complete the files and make sure that they have reached the disk."""
+
+    def close(self) -> None:
+        """Let go of all files, finished or not."""
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    to: str,
+    dtype: str | None = None,
+    shards: int = 1,
+    rope_theta: float | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write `source` in the layout `to` (hf, meta, gguf) at `target`, and read it back to compare.
+
+    `dtype` is f32, f16, bf16, or q8_0 (gguf alone); None keeps what the source has, and widens
+    quantised weights to f32 where the target cannot store them. Norms are f32 in GGUF. `shards` is
+    the number of safetensors files (hf) or of model-parallel shards (meta). `progress` is told
+    bytes done and bytes in all, writing and comparing together.
+
+    Raises CheckpointError for a source or target that will not do, TokenizerError for a tokenizer
+    that does not fit the weights, UsageError for arguments that make no sense. After any failure
+    nothing of the target is left, and what was there before still is.
+    """
+    _check_arguments(source, target, to, dtype, shards)
+    opened = open_checkpoint(source, rope_theta=rope_theta)
+    tokenizer_files = opened.tokenizer_files()
+    if facts := read_facts(tokenizer_files):
+        check_tokenizer(opened.config.vocab, facts.vocab)
+    specs = plan(opened, to, dtype)
+    size = sum(spec.bytes for spec in specs.values())
+    report = _Report(2 * size, progress)
+    with staged(target, overwrite=overwrite) as made, contextlib.closing(opened):
+        check_space(target, size + _HEAD_BYTES)
+        writer = _writer(opened, made, to, specs, tokenizer_files, shards)
+        with contextlib.closing(writer):
+            digests = _copy(opened, writer, specs, report)
+            writer.finish()
+        _verify(opened, made, digests, report)
+
+
+def plan(source: Checkpoint, to: str, dtype: str | None) -> dict[str, TensorSpec]:
+    """Storage format and shape of every weight in the target."""
+    matrix_dtypes = [
+        source.spec(name).dtype for name in source.names() if len(source.spec(name).shape) > 1
+    ]
+    uniform = matrix_dtypes[0] if len(set(matrix_dtypes)) == 1 else None
+    specs = {}
+    for name in source.names():
+        spec = source.spec(name)
+        chosen = dtype or spec.dtype
+        if to == "gguf":
+            chosen = "f32" if len(spec.shape) == 1 else chosen
+        elif chosen not in PLAIN:
+            chosen = "f32"
+        elif dtype is None and source.layout == "gguf" and len(spec.shape) == 1:
+            chosen = _narrowed(source.read(name), uniform)
+        specs[name] = dataclasses.replace(spec, dtype=chosen)
+        _ = specs[name].bytes  # refuses rows that blocks do not divide, before anything is written
+    return specs
+
+
+def _narrowed(norm: StoredTensor, dtype: str | None) -> str:
+    """GGUF widens norms to f32: undo it where the weights have a format that loses nothing."""
+    if dtype not in PLAIN:
+        return norm.dtype
+    try:
+        narrow = cast(norm, dtype)
+    except CheckpointError:  # too large for it
+        return norm.dtype
+    return dtype if np.array_equal(as_float32(narrow), as_float32(norm)) else norm.dtype
+
+
+def _check_arguments(source: Path, target: Path, to: str, dtype: str | None, shards: int) -> None:
+    if to not in TARGETS:
+        raise UsageError("target layout", got=to, allowed=", ".join(TARGETS))
+    formats = WRITABLE if to == "gguf" else tuple(PLAIN)
+    if dtype is not None and dtype not in formats:
+        raise UsageError(f"format of weights in {to}", got=dtype, allowed=", ".join(formats))
+    if shards < 1 or (to == "gguf" and shards != 1):
+        allowed = "1" if to == "gguf" else "1 or more"
+        raise UsageError(f"number of shards in {to}", got=shards, allowed=allowed)
+    if source.resolve() == target.resolve():
+        raise UsageError("source and target are the same", got=target, remedy="name another target")
+
+
+def _writer(
+    source: Checkpoint,
+    path: Path,
+    to: str,
+    specs: Mapping[str, TensorSpec],
+    files: Mapping[str, bytes],
+    shards: int,
+) -> Writer:
+    if to == "hf":
+        return HfWriter(path, source.config, source.abilities, specs, files, shards)
+    if to == "meta":
+        return MetaWriter(path, source.config, source.abilities, specs, files, shards)
+    return GgufLayoutWriter(path, source.config, source.abilities, specs, files, source.name)
+
+
+class _Report:
+    """Counts bytes and tells whoever listens."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+        self.add(0)
+
+    def add(self, size: int) -> None:
+        self._done += size
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _copy(
+    source: Checkpoint, writer: Writer, specs: Mapping[str, TensorSpec], report: _Report
+) -> dict[str, bytes]:
+    """Write every weight; return the digest of each as it should be read back."""
+    digests = {}
+    for name, spec in specs.items():
+        tensor = cast(source.read(name), spec.dtype)
+        digests[name] = _digest(tensor)
+        writer.write(name, tensor)
+        del tensor  # before the next one is read: two weights in memory are enough
+        report.add(spec.bytes)
+    return digests
+
+
+def _digest(tensor: StoredTensor) -> bytes:
+    digest = hashlib.sha256(f"{tensor.dtype} {tensor.shape}".encode())
+    digest.update(as_bytes(tensor.data))
+    return digest.digest()
+
+
+def _verify(source: Checkpoint, path: Path, digests: Mapping[str, bytes], report: _Report) -> None:
+    """Open what was written as anybody would, and compare all of it with what was meant."""
+    with contextlib.closing(open_checkpoint(path)) as written:
+        wrong = [] if _same(source.config, written.config) else ["configuration"]
+        if source.abilities != written.abilities:
+            wrong.append("abilities")
+        meant, found = read_facts(source.tokenizer_files()), read_facts(written.tokenizer_files())
+        if (meant and (meant.vocab, meant.infill)) != (found and (found.vocab, found.infill)):
+            wrong.append("tokenizer")
+        for name, digest in digests.items():
+            tensor = written.read(name)
+            if _digest(tensor) != digest:
+                wrong.append(name)
+            report.add(tensor.spec.bytes)
+            del tensor
+    if wrong:
+        raise CheckpointError(
+            "what was written is not what was read",
+            got=", ".join(wrong[:3]),
+            remedy="check disk and memory of this machine, then convert again",
+        )
+
+
+def _same(meant: ModelConfig, found: ModelConfig) -> bool:
+    pairs = zip(_flat(meant), _flat(found), strict=True)
+    return all(
+        math.isclose(a, b, rel_tol=_FLOAT32_ROUNDING)
+        if isinstance(a, float) and isinstance(b, float)
+        else a == b
+        for a, b in pairs
+    )
+
+
+def _flat(config: ModelConfig) -> list[object]:
+    values = list(dataclasses.astuple(config))
+    return [part for value in values for part in (value if isinstance(value, tuple) else [value])]

@@ -1,0 +1,109 @@
+"""`quipu convert`: the same model in another layout."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from quipu.checkpoint.conversion import TARGETS, convert
+from quipu.checkpoint.tensors import PLAIN
+from quipu.llm import model_path
+
+_DESCRIPTION = """\
+Write a model in another layout, weight by weight, and read it back to compare.
+
+  hf     a folder with config.json and safetensors, as transformers reads it
+  meta   a folder with params.json and consolidated.NN.pth, as Meta distributes it
+  gguf   one file, as llama.cpp reads it (norms are always f32 there)
+
+The layout of SRC is found by looking. DST appears only when it is whole: after
+an error or Ctrl-C nothing of it is left. Memory needed: about twice the largest
+weight."""
+
+_EPILOG = """\
+examples:
+  quipu convert CodeLlama-7b-hf CodeLlama-7b.gguf --to gguf --quantize q8_0
+  quipu convert CodeLlama-34b CodeLlama-34b-hf --to hf --shards 7
+  quipu convert old-model.gguf model-hf --to hf --dtype bf16 --rope-theta 1000000
+  quipu convert CodeLlama-13b-hf CodeLlama-13b --to meta --shards 2"""
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser of `quipu`."""
+    parser = subparsers.add_parser(
+        "convert",
+        help="write a model in another layout (Hugging Face, Meta, GGUF)",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SRC", help="folder, GGUF file or embedded name to read")
+    parser.add_argument("target", metavar="DST", type=Path, help="folder or GGUF file to make")
+    parser.add_argument("--to", required=True, choices=TARGETS, help="layout of DST")
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument(
+        "--dtype", choices=tuple(PLAIN), help="format of the weights (default: as in SRC)"
+    )
+    formats.add_argument(
+        "--quantize", choices=("q8_0",), help="8-bit weights, a little over half of f16; gguf only"
+    )
+    parser.add_argument(
+        "--shards",
+        metavar="N",
+        type=int,
+        default=1,
+        help="hf: number of weight files; meta: model-parallel shards (default: 1)",
+    )
+    parser.add_argument(
+        "--rope-theta",
+        metavar="X",
+        type=float,
+        help="rotary base, for a source that does not say it or says it wrong",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the model at DST")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert, with a progress bar on stderr; the path of the result goes to stdout."""
+    with _bar() as bar:
+        task = bar.add_task("Writing")
+        convert(
+            model_path(args.source),
+            args.target,
+            to=args.to,
+            dtype=args.quantize or args.dtype,
+            shards=args.shards,
+            rope_theta=args.rope_theta,
+            overwrite=args.force,
+            progress=lambda done, total: _show(bar, task, done, total),
+        )
+    sys.stdout.write(f"{args.target}\n")
+    return 0
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<9}"),
+        BarColumn(bar_width=None),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    """The first half of the bytes are those written, the second those read back."""
+    stage = "Writing" if 2 * done < total else "Comparing"
+    bar.update(task, completed=done, total=total, description=stage)
