@@ -239,7 +239,7 @@ class LLM:
     def ask_complete(self, prompt: str, sampling: Sampling, *, heal: bool = True) -> Asked:
         """Start to continue a text. `heal`: as in `complete`."""
         text_ids = self.tokenizer.encode(prompt)
-        return self._ask(self._begun(text_ids), sampling, healed=heal)
+        return self._ask(self._begun(text_ids), sampling, healed=heal, drop_space=not prompt)
 
     def ask_infill(
         self,

@@ -110,8 +110,10 @@ class Transformer(nn.Module):
 
     def head(self, x_ND: Tensor) -> Tensor:
         """Logits of the next token, fp32 [N, V]."""
-        weight = self.tok_embeddings.weight if self.output is None else self.output.weight
-        return F.linear(x_ND, weight).float()
+        if self.output is None:
+            return F.linear(x_ND, self.tok_embeddings.weight).float()
+        logits_NV: Tensor = self.output(x_ND)
+        return logits_NV.float()
 
     def forward(
         self,

@@ -119,7 +119,7 @@ def test_a_full_disk_leaves_the_older_state_whole(tmp_path, monkeypatch):
     _run(recipe, tmp_path / "run", until=1)
     before = (tmp_path / "run" / "state.pt").read_bytes()
 
-    def full(state, path):
+    def full(_, path):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
