@@ -62,7 +62,6 @@ def decode(data: bytes) -> SentencePieceProto:
     _check_kind(trainer, normalizer)
     ids = {piece.text: token for token, piece in enumerate(pieces) if piece.kind == CONTROL}
     charsmap = normalizer.get(_CHARSMAP, b"")
-    assert isinstance(charsmap, bytes)
     return SentencePieceProto(
         pieces=tuple(pieces),
         unk_id=next((token for token, piece in enumerate(pieces) if piece.kind == UNKNOWN), None),
@@ -70,7 +69,7 @@ def decode(data: bytes) -> SentencePieceProto:
         eos_id=ids.get(_named(trainer, _EOS_PIECE, "</s>")),
         dummy_prefix=bool(normalizer.get(_DUMMY_PREFIX, 1)),
         remove_extra_spaces=bool(normalizer.get(_REMOVE_SPACES, 1)),
-        charsmap=charsmap,
+        charsmap=charsmap if isinstance(charsmap, bytes) else b"",
     )
 
 
@@ -86,7 +85,7 @@ def _check_kind(trainer: dict[int, int | bytes], normalizer: dict[int, int | byt
 
 def _named(trainer: dict[int, int | bytes], number: int, default: str) -> str:
     value = trainer.get(number)
-    return value.decode() if isinstance(value, bytes) else default
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else default
 
 
 def _read_piece(data: bytes) -> Piece:

@@ -23,7 +23,7 @@ PLAIN: dict[str, np.dtype[np.generic]] = {
 QUANTISED = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k")
 WRITABLE = (*PLAIN, "q8_0")  # formats that a cast can produce
 
-_BLOCK_VALUES = 1 << 22  # values cast at a time: 16 MiB of float32
+_BLOCK_VALUES = 1 << 20  # values cast at a time: 4 MiB of float32
 
 
 def ggml_type(dtype: str) -> gguf.GGMLQuantizationType:

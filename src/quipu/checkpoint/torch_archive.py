@@ -140,12 +140,16 @@ class TorchArchiveWriter:
         self._specs = specs
         self._file = path.open("wb")
         self._archive = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
-        for name, data in (
-            ("data.pkl", _pickled(specs)),
-            ("byteorder", b"little"),
-            ("version", b"3\n"),
-        ):
-            self._archive.writestr(zipfile.ZipInfo(f"{self._root}/{name}"), data)
+        try:
+            for name, data in (
+                ("data.pkl", _pickled(specs)),
+                ("byteorder", b"little"),
+                ("version", b"3\n"),
+            ):
+                self._archive.writestr(zipfile.ZipInfo(f"{self._root}/{name}"), data)
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, name: str, data: Array) -> None:
         assert data.nbytes == self._specs[name].bytes

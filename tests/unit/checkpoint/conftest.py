@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,9 @@ def make_hf(tmp_path: Path, tokenizer_model: bytes) -> MakeHf:
         return folder
 
     return make
+
+
+@pytest.fixture
+def tied() -> ModelConfig:
+    """TINY with one matrix for embedding and output."""
+    return replace(TINY, tied=True)

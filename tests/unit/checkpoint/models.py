@@ -14,6 +14,7 @@ import torch
 from quipu.config import ModelConfig
 from quipu.counts import weight_shapes
 
+SHARED = Path(__file__).resolve().parents[4] / "shared"
 TINY = ModelConfig(
     dim=64, layers=2, heads=4, kv_heads=2, ffn=96, vocab=320, context=512, rope_theta=1e6
 )
