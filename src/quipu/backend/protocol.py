@@ -23,7 +23,10 @@ class ModelInfo:
 
 
 class Stream(Protocol):
-    """Answers on their way. Iterate for pieces; they end when every answer has finished."""
+    """Answers on their way. Iterate, once, for pieces; they end when every answer has finished.
+
+    Iterating raises BackendError if the backend fails meanwhile.
+    """
 
     def __iter__(self) -> Iterator[Piece]: ...
 
@@ -44,11 +47,18 @@ class Backend(Protocol):
         """Start a request and return at once.
 
         Raises PromptTooLong if prompt and one token do not fit the context (max_tokens is cut to
-        what fits), and UsageError for an id outside the vocabulary or an empty prompt.
+        what fits), UsageError for an id outside the vocabulary or an empty prompt, and BackendError
+        if the backend is closed or has failed.
         """
 
     def score(self, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """Teacher-forced log-probabilities [T - 1]: entry t is that of token t + 1 given 0..t."""
 
+    def logits(self, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Teacher-forced logits [T, V]: row t predicts token t + 1.
+
+        Raises BackendError where only text or log-probabilities can be had.
+        """
+
     def close(self) -> None:
-        """Stop all work and free the model. Idempotent."""
+        """Stop all work and free the model; open streams end as `cancelled`. Idempotent."""

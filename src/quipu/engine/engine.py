@@ -72,6 +72,10 @@ class Engine:
         """Whether there is nothing to do."""
         return not self._sequences
 
+    def is_open(self, request_id: int) -> bool:
+        """Whether an answer of this request is still unfinished."""
+        return request_id in self._sequences
+
     def check(self, request: Request) -> int:
         """Tokens the answer may have. Safe from any thread.
 

@@ -27,8 +27,7 @@ class Scheduler:
         assert max_sequences >= 1
         self.pages = pages
         self.tokens_per_step = tokens_per_step
-        # Each running sequence gets at least one token a step, so that none of them starves.
-        self.max_sequences = min(max_sequences, tokens_per_step)
+        self.max_sequences = max_sequences
         self.waiting: list[Sequence] = []  # by arrival
         self.running: list[Sequence] = []  # by arrival
         self.preemptions = 0
@@ -47,9 +46,8 @@ class Scheduler:
 
     def schedule(self) -> list[Share]:
         """Choose the shares of the next step; pages for their tokens are allotted."""
-        preempted = self._grow()
-        if not preempted:  # whoever was pre-empted would only take the pages back
-            self._admit()
+        self._grow()
+        self._admit()
         shares = []
         budget = self.tokens_per_step
         for sequence in sorted(self.running, key=lambda s: s.remaining > 1):
@@ -69,20 +67,17 @@ class Scheduler:
             for position in range(before, sequence.computed // self.pages.page_size):
                 self.pages.remember(sequence.pages[position], sequence.digests[position])
 
-    def _grow(self) -> bool:
-        """Give each running sequence the page its next token needs. True if one had to yield."""
-        preempted = False
+    def _grow(self) -> None:
+        """Give each running sequence the page its next token needs, oldest first."""
         position = 0
         while position < len(self.running):
             sequence = self.running[position]
             missing = self.pages.count_for(len(sequence.tokens)) - len(sequence.pages)
             while missing > self.pages.available and sequence in self.running:
                 self._preempt(self.running[-1])
-                preempted = True
             if sequence in self.running:
                 sequence.pages += self.pages.allocate(missing)
             position += 1
-        return preempted
 
     def _preempt(self, sequence: Sequence) -> None:
         self.running.remove(sequence)
@@ -96,7 +91,10 @@ class Scheduler:
         sequence.computed = 0
 
     def _admit(self) -> None:
-        """Start waiting sequences, oldest first, while tokens, seats and pages last."""
+        """Start waiting sequences, oldest first, while tokens, seats and pages last.
+
+        Each running one lacks a token at least, so all of them have a share of every step.
+        """
         budget = self.tokens_per_step - sum(sequence.remaining for sequence in self.running)
         for sequence in list(self.waiting):
             if budget <= 0 or len(self.running) >= self.max_sequences:

@@ -180,16 +180,18 @@ class TorchRunner:
         """
         self.device = _device(device)
         self.dtype = _dtype(dtype, self.device)
-        self._model = _load(config, read, self.device, self.dtype)
         self._page_size = page_size
-        if num_pages is None:
-            num_pages = self._default_pages(config, key_value_bytes)
-        shape = (num_pages, page_size, config.kv_heads, config.head_size)
-        # Zeros, not empty: a masked value still meets its weight 0, and 0 x NaN is NaN.
-        self._pools = [
-            Pool(*(torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in range(2)))
-            for _ in range(config.layers)
-        ]
+        try:
+            self._model = _load(config, read, self.device, self.dtype)
+            if num_pages is None:
+                num_pages = self._default_pages(config, key_value_bytes)
+            self._pools = [self._pool(config, num_pages) for _ in range(config.layers)]
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise BackendError(
+                f"the model does not fit the memory of {self.device}",
+                got=error,
+                remedy="use a smaller model, or dtype bfloat16",
+            ) from error
 
     @property
     def num_pages(self) -> int:
@@ -209,6 +211,12 @@ class TorchRunner:
             torch.from_numpy(batch.select_N).to(self.device),
         )
         return StepResult(logits_NV=logits_NV.cpu().numpy())
+
+    def _pool(self, config: ModelConfig, num_pages: int) -> Pool:
+        shape = (num_pages, self._page_size, config.kv_heads, config.head_size)
+        # Zeros, not empty: a masked value still meets its weight 0, and 0 x NaN is NaN.
+        k, v = (torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in range(2))
+        return Pool(k, v)
 
     def _default_pages(self, config: ModelConfig, key_value_bytes: int | None) -> int:
         if key_value_bytes is None:
