@@ -36,7 +36,7 @@ def rope_parameters(config: ModelConfig) -> dict[str, object]:
 
 
 def oracle(config: ModelConfig, seed: int = 0) -> LlamaForCausalLM:
-    """A random transformers model with the shape of `config`, fp32, weights wide enough to matter."""
+    """A random transformers model with the shape of `config`, fp32, its weights wide enough."""
     torch.manual_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(

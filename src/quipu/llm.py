@@ -53,12 +53,16 @@ def load(
     *,
     tokenizer: str | Path | None = None,
     device: str | None = None,
+    dtype: str | None = None,
+    api_key: str | None = None,
 ) -> "LLM":
     """Open a model. `model` None is the embedded one.
 
     `backend` is `torch` (default), or the address of an OpenAI-compatible server such as
-    `http://localhost:8000/v1`; then `model` is the server's name for it and `tokenizer` a folder or
-    file with its tokenizer. Raises UsageError, CheckpointError, TokenizerError or BackendError.
+    `http://localhost:8000/v1`; then `model` is the server's name for it, `tokenizer` a folder or
+    file with its tokenizer, and `api_key` what the server may ask for. `device` (cpu, cuda) and
+    `dtype` (float32, bfloat16) are for torch. Raises UsageError, CheckpointError, TokenizerError or
+    BackendError.
     """
     if backend is None or backend == "torch":
         spec = f"torch:{model_path(model)}"
@@ -66,7 +70,8 @@ def load(
         spec = f"{backend}#{model}"
     else:
         spec = backend
-    return LLM(open_backend(spec, tokenizer=Path(tokenizer) if tokenizer else None, device=device))
+    words = Path(tokenizer) if tokenizer else None
+    return LLM(open_backend(spec, tokenizer=words, device=device, dtype=dtype, api_key=api_key))
 
 
 class Options(TypedDict, total=False):
@@ -146,6 +151,7 @@ class _Answer:
     def completion(self, asked: Asked) -> Completion:
         assert self.last is not None
         assert self.last.finish_reason is not None
+        wanted = asked.sampling.logprobs
         return Completion(
             text="".join(self.texts),
             token_ids=tuple(self.token_ids),
@@ -156,7 +162,8 @@ class _Answer:
                 cached_tokens=self.last.cached_tokens,
             ),
             timings=Timings(first_token_s=self.first_s, total_s=self.last_s),
-            logprobs=tuple(self.logprobs) if asked.sampling.logprobs is not None else None,
+            logprobs=tuple(t.logprob for t in self.logprobs) if wanted is not None else None,
+            top_logprobs=tuple(t.top for t in self.logprobs) if wanted else None,
         )
 
 

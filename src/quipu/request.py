@@ -115,4 +115,5 @@ class Completion:
     finish_reason: FinishReason
     usage: Usage
     timings: Timings
-    logprobs: tuple[TokenLogprob, ...] | None = None
+    logprobs: tuple[float, ...] | None = None  # one per token id, natural logarithm
+    top_logprobs: tuple[tuple[tuple[int, float], ...], ...] | None = None  # (id, logprob) per token

@@ -1,9 +1,9 @@
 """Logits survive a trip through every layout: weights, rotary order, theta and vocabulary."""
 
-import llama
 import pytest
 import torch
 
+import llama
 from quipu.checkpoint.conversion import convert
 from quipu.checkpoint.opening import open_checkpoint
 from quipu.checkpoint.tensors import as_float32

@@ -93,13 +93,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bar() -> Progress:
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description:<9}"),
         BarColumn(bar_width=None),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
+        transient=True,  # an error stays the only line
+        disable=not console.is_terminal,
     )
 
 

@@ -11,8 +11,8 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser = verbs.add_parser(
         "export",
         help="turn a training run into a model",
-        description="Write the newest weights of a run as a model folder (Hugging Face layout, "
-        "bf16), for quipu, transformers and, after quipu convert, anything that reads GGUF.",
+        description="Write the newest weights of a run as a model folder (Hugging Face layout,\n"
+        "bf16), for quipu, transformers and, after quipu convert, what reads GGUF.",
         epilog="example:\n  quipu export runs/quipu-6m models/quipu-6m",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,12 +1,15 @@
 """Options that several commands share, and how they become requests and models."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from quipu.errors import TextError, UsageError
 from quipu.llm import LLM, load
 from quipu.request import Sampling
+
+API_KEY = "QUIPU_API_KEY"  # environment: a key on the command line would be seen by every process
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -23,15 +26,26 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--backend",
         metavar="torch|URL",
         help="torch (default), or an OpenAI-compatible server such as http://localhost:8000/v1; "
-        "then --model is the server's name for it",
+        f"then --model is the server's name for it, and {API_KEY} in the environment its key",
     )
     group.add_argument("--tokenizer", metavar="PATH", help="tokenizer of a server's model")
-    group.add_argument("--device", metavar="cpu|cuda", help="where torch runs (default: cpu)")
+    group.add_argument("--device", metavar="cpu|cuda", help="of torch (default: cuda if there is)")
+    group.add_argument(
+        "--dtype", metavar="TYPE", help="of torch: float32 (default on a CPU) or bfloat16"
+    )
 
 
 def open_model(args: argparse.Namespace) -> LLM:
     """The model that the options name."""
-    return load(args.model, args.backend, tokenizer=args.tokenizer, device=args.device)
+    key = os.environ.get(API_KEY) if (args.backend or "").startswith("http") else None
+    return load(
+        args.model,
+        args.backend,
+        tokenizer=args.tokenizer,
+        device=args.device,
+        dtype=args.dtype,
+        api_key=key,
+    )
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import TextIO
 from rich.console import Console
 
 from quipu.llm import Asked, collect
-from quipu.request import Completion, Piece, TokenLogprob
+from quipu.request import Completion, Piece
 
 CONTEXT_LINES = 12  # of the text around an answer that a terminal shows
 
@@ -18,15 +18,13 @@ _DIM, _BRIGHT, _PLAIN = "\x1b[2m", "\x1b[1;32m", "\x1b[0m"
 def as_json(completion: Completion) -> str:
     """One line of JSON, keys as documented for `--json`."""
 
-    def logprob(token: TokenLogprob) -> dict[str, object]:
-        top = [{"token_id": i, "logprob": x} for i, x in token.top]
-        return {"token_id": token.token_id, "logprob": token.logprob, "top": top}
-
+    tops = completion.top_logprobs
     found = {
         "text": completion.text,
         "finish_reason": completion.finish_reason,
         "token_ids": completion.token_ids,
-        "logprobs": completion.logprobs and [logprob(token) for token in completion.logprobs],
+        "logprobs": completion.logprobs,
+        "top_logprobs": tops and [[{"token_id": i, "logprob": x} for i, x in top] for top in tops],
         "usage": dataclasses.asdict(completion.usage),
         "timings": dataclasses.asdict(completion.timings),
     }

@@ -2,8 +2,10 @@
 
 import argparse
 import importlib
+import inspect
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,8 @@ from quipu.errors import QuipuError, UsageError
 
 if TYPE_CHECKING:
     from quipu.train.recipe import TrainRecipe
+
+LOG_EVERY = 10  # steps
 
 EPILOG = """\
 A recipe is a Python function that returns a TrainRecipe; name=value settings change its fields,
@@ -72,16 +76,16 @@ def run(args: argparse.Namespace) -> int:
         TimeRemainingColumn(),
     )
     console.print(size_line(recipe), style="dim", highlight=False)
-    with Progress(*columns, console=console) as bar:
+    quiet = not console.is_terminal  # a log gets a line where a terminal gets a bar
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("reading the corpus", total=recipe.steps)
         for done in train(recipe, folder, compiled=not args.no_compile):
             text = f"loss {done.loss:.3f} · {done.tokens_per_s:,.0f} tokens/s"
             bar.update(task, completed=done.step, description=text)
             if done.bits_per_byte is not None:
-                bar.console.print(
-                    f"step {done.step}: {done.bits_per_byte:.3f} bits per byte on held-out files",
-                    highlight=False,
-                )
+                text += f" · {done.bits_per_byte:.3f} bits per byte on held-out files"
+            if done.bits_per_byte is not None or (quiet and done.step % LOG_EVERY == 0):
+                console.print(f"step {done.step} of {done.steps} · {text}", highlight=False)
     print(folder)
     return 0
 
@@ -98,7 +102,7 @@ def find_recipe(name: str) -> "TrainRecipe":
     except ModuleNotFoundError as error:
         raise UsageError("recipe module", got=error.name, allowed="an importable module") from None
     function = getattr(module, function_name, None)
-    made = function() if callable(function) else None
+    made = function() if callable(function) and _needs_nothing(function) else None
     if not isinstance(made, TrainRecipe):
         raise UsageError(
             f"recipe {name}",
@@ -106,6 +110,13 @@ def find_recipe(name: str) -> "TrainRecipe":
             remedy=f"look into {module.__file__}",
         )
     return made
+
+
+def _needs_nothing(function: Callable[..., object]) -> bool:
+    given = inspect.signature(function).parameters.values()
+    return all(
+        p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in given
+    )
 
 
 def size_line(recipe: "TrainRecipe") -> str:

@@ -1,0 +1,168 @@
+"""The command does what its help says, on the embedded model and on a small trained one."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import quipu as face
+import small
+from quipu.cli.main import COMMANDS
+from quipu.llm import embedded_models
+
+PROMPT = "def step_1_1(value, count=1):\n"
+
+
+def test_complete_writes_the_bare_answer_to_a_pipe(quipu, model):
+    ran = quipu("complete", PROMPT, "--model", model, "--max-tokens", 20)
+    assert ran.code == 0
+    assert ran.err == ""
+    with face.load(model) as llm:
+        assert ran.out == llm.complete(PROMPT, max_tokens=20).text + "\n"
+
+
+def test_a_prompt_comes_from_stdin_too(quipu, model):
+    typed = quipu("complete", PROMPT, "--model", model, "--max-tokens", 12)
+    for name in ((), ("-",)):
+        arguments = ("complete", *name, "--model", model, "--max-tokens", 12)
+        assert quipu(*arguments, stdin=PROMPT.encode()).out == typed.out
+
+
+def test_json_has_the_documented_keys(quipu, model):
+    ran = quipu("complete", PROMPT, "--model", model, "--max-tokens", 8, "--json", "--logprobs", 2)
+    found = json.loads(ran.out)
+    assert set(found) == {
+        "text",
+        "finish_reason",
+        "token_ids",
+        "logprobs",
+        "top_logprobs",
+        "usage",
+        "timings",
+    }
+    assert found["finish_reason"] == "length"
+    assert found["usage"]["completion_tokens"] == len(found["token_ids"]) == 8
+    assert [len(top) for top in found["top_logprobs"]] == [2] * 8
+    # Greedy: the chosen token is the most likely one.
+    assert [top[0]["logprob"] for top in found["top_logprobs"]] == found["logprobs"]
+    assert [top[0]["token_id"] for top in found["top_logprobs"]] == found["token_ids"]
+    assert found["timings"]["first_token_s"] <= found["timings"]["total_s"]
+
+
+def test_several_answers_are_one_json_line_each_and_repeatable(quipu, model):
+    arguments = ("complete", PROMPT, "--model", model, "--json", "--max-tokens", 8)
+    chance = ("--n", 3, "--temperature", 1.5, "--seed", 4)
+    first, again = quipu(*arguments, *chance), quipu(*arguments, *chance)
+    texts = [json.loads(line)["text"] for line in first.out.splitlines()]
+    assert len(texts) == 3
+    assert len(set(texts)) > 1
+    assert texts == [json.loads(line)["text"] for line in again.out.splitlines()]
+
+
+def test_the_three_ways_to_name_a_gap_give_the_same_answer(quipu, model, tmp_path):
+    prefix, suffix = PROMPT + "    ", "\n    return value\n"
+    (tmp_path / "whole.py").write_text(prefix + suffix)
+    (tmp_path / "marked.py").write_text(prefix + "<FILL_ME>" + suffix)
+    (tmp_path / "before").write_text(prefix)
+    (tmp_path / "after").write_text(suffix)
+    options = ("--model", model, "--max-tokens", 16, "--json")
+    ways = (
+        (tmp_path / "whole.py", "--at", "2:5"),
+        (tmp_path / "marked.py",),
+        ("--prefix-file", tmp_path / "before", "--suffix-file", tmp_path / "after"),
+    )
+    answers = [json.loads(quipu("infill", *way, *options).out)["text"] for way in ways]
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_a_word_under_the_cursor_is_healed(model):
+    """A cut inside a word changes the tokens of the prompt, not where the text goes on."""
+    with face.load(model) as llm:
+        whole = llm.complete("def step_1_1(value, count", max_tokens=12)
+        healed = llm.complete("def step_1_1(value, cou", max_tokens=12)
+    assert healed.text.startswith("nt")
+    assert whole.text[:6] in healed.text
+
+
+def test_stop_strings_end_the_answer_before_them(quipu, model):
+    ran = quipu("complete", PROMPT, "--model", model, "--json", "--stop", "\n")
+    found = json.loads(ran.out)
+    assert "\n" not in found["text"]
+    assert found["finish_reason"] == "stop"
+
+
+def test_the_embedded_model_completes_plausible_python(quipu):
+    ran = quipu("complete", "import os\n\n\ndef list_files(path):\n", "--max-tokens", 48)
+    assert ran.code == 0
+    assert any(word in ran.out for word in ("return", "path", "os.", '"""'))
+
+
+def test_the_embedded_model_infills_up_to_its_end_token():
+    with face.load() as llm:
+        found = llm.infill("def __init__(self, name):\n    self.", " = name\n", max_tokens=24)
+    assert found.finish_reason == "stop"
+    assert "name" in found.text
+
+
+def test_embedded_models_are_small_enough_to_ship():
+    assert embedded_models()
+    for path in embedded_models().values():
+        assert sum(file.stat().st_size for file in path.iterdir()) < 20_000_000
+
+
+def test_chat_names_a_tuned_model_while_the_embedded_one_is_not(refused):
+    for stdin in ((), ("Hello",)):
+        assert "codellama-7b-instruct" in refused("chat", *stdin)
+
+
+def test_training_is_a_command_that_goes_on_where_it_stopped(quipu, tmp_path, monkeypatch):
+    recipe = small.recipe(tmp_path / "corpus", steps=4)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from pathlib import Path\nimport small\n"
+        f"def tiny():\n    return small.recipe(Path({str(tmp_path / 'corpus')!r}), steps=4)\n"
+    )
+    dry = quipu("train", "mine:tiny", "tokens=5120", "--dry-run")
+    assert json.loads(dry.out)["tokens"] == 5120
+    for _ in range(2):
+        ran = quipu("train", "mine:tiny", "--run", tmp_path / "run", "--no-compile")
+        assert ran.code == 0
+        assert ran.out.strip() == str(tmp_path / "run")
+    steps = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert len(steps) == recipe.steps == 4
+    assert quipu("export", tmp_path / "run", tmp_path / "model").code == 0
+    assert quipu("info", tmp_path / "model").code == 0
+
+
+@pytest.mark.parametrize("verb", ["", *COMMANDS])
+def test_help_teaches_within_80_columns(quipu, verb, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    ran = quipu(*filter(None, [verb]), "--help")
+    assert ran.code == 0
+    assert "quipu" in ran.out
+    options = [line for line in ran.out.splitlines() if not line.startswith("  quipu ")]
+    assert max(map(len, options)) <= 100
+
+
+def _spawn(*arguments, **streams):
+    command = [sys.executable, "-m", "quipu.cli.main", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams)
+
+
+def test_ctrl_c_stops_an_answer_and_says_so():
+    with _spawn("complete", "import os\n", "--max-tokens", 1000, "--temperature", 1) as running:
+        assert running.stdout.read(1)  # it is writing
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert err == b"quipu: interrupted\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error_message():
+    with _spawn("complete", "import os\n", "--max-tokens", 300) as running:
+        assert running.stdout.read(1)
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait(timeout=30) == 1
