@@ -23,6 +23,7 @@ class Part:
     spec: TensorSpec
 
     def read(self) -> Array:
+        """The bytes as an array. Raises CheckpointError if the file ends before."""
         data = self.spec.empty()
         read_into(self.path, self.offset, data)
         return data
@@ -38,12 +39,16 @@ class Weight:
 
     @property
     def spec(self) -> TensorSpec:
+        """Storage format, and shape of the joined parts."""
         first = self.parts[0].spec
+        if len(self.parts) == 1:
+            return first
         shape = list(first.shape)
         shape[self.axis] = sum(part.spec.shape[self.axis] for part in self.parts)
         return TensorSpec(dtype=first.dtype, shape=tuple(shape))
 
     def read(self) -> StoredTensor:
+        """The joined parts, rows in our rotary order."""
         spec = self.spec
         data = self.parts[0].read() if len(self.parts) == 1 else self._joined(spec)
         if self.neighbour_heads:

@@ -32,7 +32,8 @@ Progress = Callable[[int, int], None]
 class Writer(Protocol):
     """Writes one checkpoint; every weight is written once, in any order."""
 
-    def write(self, name: str, tensor: StoredTensor) -> None: ...
+    def write(self, name: str, tensor: StoredTensor) -> None:
+        """Write one weight by our name, in the format that the specs promised."""
 
     def finish(self) -> None:
         """Complete the files and make sure that they have reached the disk."""

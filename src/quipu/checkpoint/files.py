@@ -29,6 +29,14 @@ def read_bytes(path: Path, offset: int, size: int) -> bytes:
     return data
 
 
+def read_whole(path: Path) -> bytes:
+    """All of a small file. Raises CheckpointError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
 def read_into(path: Path, offset: int, array: npt.NDArray[np.generic]) -> None:
     """Fill a contiguous array from `offset`. Raises CheckpointError if the file ends before."""
     view = as_bytes(array)
@@ -81,6 +89,7 @@ def check_size(path: Path, expected: int) -> None:
 
 
 def truncated(path: Path, size: int, expected: int) -> CheckpointError:
+    """The refusal of a file that ends before what its header promises."""
     return CheckpointError(
         f"{path}: file is truncated",
         got=f"{size:,} bytes",
@@ -90,6 +99,7 @@ def truncated(path: Path, size: int, expected: int) -> CheckpointError:
 
 
 def unreadable(path: Path, error: Exception) -> CheckpointError:
+    """The refusal of a file that the system or a parser could not read."""
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return CheckpointError(f"{path}: cannot be read", got=reason, remedy="check path and file")
 

@@ -46,6 +46,7 @@ _SCALARS = {
 }
 _FLOAT32 = 6
 _FIRST_READ = 1 << 24  # bytes; a head with 32,000 pieces has about 1 MB
+_LARGEST_HEAD = 1 << 28
 
 
 class GgufHead(NamedTuple):
@@ -67,8 +68,9 @@ def read_head(path: Path) -> GgufHead:
         try:
             return _parse(path, _Cursor(read_bytes(path, 0, min(window, size)), 8))
         except (struct.error, EOFError) as error:
-            if window >= size:
-                raise _foreign(path, f"head cut off at {size:,} bytes") from error
+            if window >= min(size, _LARGEST_HEAD):
+                cut = min(window, size)
+                raise _foreign(path, f"no end of its head within {cut:,} bytes") from error
             window *= 8
         except (ValueError, KeyError) as error:  # UnicodeDecodeError too
             raise _foreign(path, f"head is malformed ({error})") from error
@@ -134,6 +136,8 @@ def _parse(path: Path, cursor: _Cursor) -> GgufHead:
     for _ in range(tensor_count):
         name = cursor.text()
         shape = tuple(cursor.number("Q") for _ in range(cursor.number("I")))[::-1]
+        if not shape:
+            raise ValueError(f"{name} has no shape")
         entries[name] = (shape, cursor.number("I"), cursor.number("Q"))
     alignment = metadata.get(_ALIGNMENT_KEY, gguf.GGUF_DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:
@@ -185,6 +189,7 @@ class GgufWriter:
         self._end = start
 
     def write(self, name: str, data: Array) -> None:
+        """Put one tensor in its place; each is written once."""
         write_at(self._path, self._offsets.pop(name), data)
 
     def finish(self) -> None:

@@ -206,12 +206,14 @@ class GgufLayoutWriter:
         self._file = GgufWriter(path, metadata, theirs)
 
     def write(self, name: str, tensor: StoredTensor) -> None:
+        """Write one weight by our name, in the format that the specs promised."""
         data = tensor.data
         if heads := rotated_heads(self._config, name):
             data = to_neighbours(data, heads)
         self._file.write(name_in("gguf", name), data)
 
     def finish(self) -> None:
+        """Complete the files and make sure that they have reached the disk."""
         self._file.finish()
 
     def close(self) -> None:

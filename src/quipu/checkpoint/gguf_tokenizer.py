@@ -9,6 +9,7 @@ travel as text under `quipu.file.`.
 from collections.abc import Mapping, Sequence
 
 from quipu.checkpoint.sentencepiece_proto import (
+    BYTE,
     CONTROL,
     NORMAL,
     UNUSED,
@@ -124,6 +125,12 @@ def _proto(settings: Settings) -> SentencePieceProto:
             f"{settings.where}: tokenizer arrays of different lengths",
             got=f"{len(texts)} tokens, {len(scores)} scores, {len(kinds)} types",
         )
+    if unknown := [kind for kind in kinds if kind not in range(NORMAL, BYTE + 1)]:
+        raise TokenizerError(
+            f"{settings.where}: unknown type of token",
+            got=unknown[0],
+            allowed=f"{NORMAL} to {BYTE}",
+        )
     listed = zip(texts, scores, kinds, strict=True)
     pieces = [Piece(str(text), float(str(score)), int(str(kind))) for text, score, kind in listed]
     while pieces and pieces[-1].text == _padding(len(pieces) - 1).text:
@@ -147,4 +154,4 @@ def _array(settings: Settings, key: str) -> Sequence[object]:
 
 def _token(settings: Settings, role: str, default: int, pieces: int) -> int | None:
     token = settings.values.get(f"{_KEY}{role}_token_id", default)
-    return token if isinstance(token, int) and token < pieces else None
+    return token if isinstance(token, int) and 0 <= token < pieces else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from quipu.checkpoint.abilities import stated_or_derived
 from quipu.checkpoint.checkpoint import Checkpoint, Part, Weight, checked, our_weights
 from quipu.checkpoint.config_json import read_config, write_config
-from quipu.checkpoint.files import FETCH_AGAIN, read_json
+from quipu.checkpoint.files import FETCH_AGAIN, read_json, read_whole
 from quipu.checkpoint.names import name_in
 from quipu.checkpoint.safetensors_file import SafetensorsWriter, read_parts
 from quipu.checkpoint.settings import Settings
@@ -48,7 +48,7 @@ def open_hf(path: Path, rope_theta: float | None = None) -> Checkpoint:
 
 def read_tokenizer_files(path: Path) -> dict[str, bytes]:
     """Contents of the tokenizer's files in a folder, those that are there."""
-    return {name: (path / name).read_bytes() for name in FILES if (path / name).is_file()}
+    return {name: read_whole(path / name) for name in FILES if (path / name).is_file()}
 
 
 def _vocab(path: Path, found: Mapping[str, Weight], settings: Settings) -> int:
@@ -127,9 +127,11 @@ class HfWriter:
         _write_tokenizer(path, tokenizer_files, facts)
 
     def write(self, name: str, tensor: StoredTensor) -> None:
+        """Write one weight by our name, in the format that the specs promised."""
         self._writers[self._file_of[name]].write(name_in("hf", name), tensor.data)
 
     def finish(self) -> None:
+        """Complete the files and make sure that they have reached the disk."""
         for writer in self._writers.values():
             writer.finish()
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from quipu.checkpoint.abilities import stated_or_derived, to_values
 from quipu.checkpoint.checkpoint import Checkpoint, Part, Weight, checked, layer_count, our_weights
 from quipu.checkpoint.config_json import missing_theta
-from quipu.checkpoint.files import FETCH_AGAIN, read_json
+from quipu.checkpoint.files import FETCH_AGAIN, read_json, read_whole
 from quipu.checkpoint.hf import read_tokenizer_files
 from quipu.checkpoint.names import entry_of, name_in
 from quipu.checkpoint.rotary import rotated_heads, to_neighbours
@@ -42,9 +43,7 @@ def open_meta(path: Path, rope_theta: float | None = None) -> Checkpoint:
     if config.tied:
         found.pop("output.weight", None)
     weights = {
-        ours: Weight(
-            parts=weight.parts, axis=weight.axis, neighbour_heads=rotated_heads(config, ours)
-        )
+        ours: replace(weight, neighbour_heads=rotated_heads(config, ours))
         for ours, weight in checked(path, config, found).items()
     }
     name = path.resolve().name
@@ -71,7 +70,7 @@ def _tokenizer_files(path: Path) -> dict[str, bytes]:
     above = path.resolve().parent / "tokenizer.model"
     found = read_tokenizer_files(path)
     if "tokenizer.model" not in found and "tokenizer.json" not in found and above.is_file():
-        found["tokenizer.model"] = above.read_bytes()
+        found["tokenizer.model"] = read_whole(above)
     return found
 
 
@@ -109,12 +108,14 @@ def _merge(parts: Sequence[Part], name: str) -> Weight:
     """Join the shares of a weight. Raises CheckpointError if they do not go together."""
     axis = entry_of(name).split
     first = parts[0]
-    for part in parts[1:]:
-        if part.spec != first.spec:
+    dimensions = 1 if axis is None else 2
+    for part in parts:
+        if part.spec != first.spec or len(part.spec.shape) != dimensions:
+            same = f"{first.spec.dtype} {list(first.spec.shape)} as in {first.path.name}"
             raise CheckpointError(
                 f"{part.path}: {name} has the wrong shape or format",
                 got=f"{part.spec.dtype} {list(part.spec.shape)}",
-                allowed=f"{first.spec.dtype} {list(first.spec.shape)} as in {first.path.name}",
+                allowed=f"{dimensions} dimensions" if part is first else same,
                 remedy=FETCH_AGAIN,
             )
     return Weight(parts=(first,)) if axis is None else Weight(parts=tuple(parts), axis=axis)
@@ -129,45 +130,55 @@ def _read_config(
     rope_theta: float | None,
 ) -> ModelConfig:
     """Every shape comes from the weights; params.json adds what they cannot tell."""
-    shapes = {name: weight.spec.shape for name, weight in found.items()}
-    ends = ("norm.weight", "tok_embeddings.weight")
-    block = ("attention.wq", "attention.wk", "feed_forward.w1")
-    needed = (*ends, *(f"layers.0.{name}.weight" for name in block))
-    if missing := [name for name in needed if len(shapes.get(name, ())) != 1 + (name != ends[0])]:
-        raise CheckpointError(
-            f"{path}: weights are missing", got=f"{missing[0]} not found", remedy=FETCH_AGAIN
-        )
-    norm, embedding, query, key, gate = (shapes[name] for name in needed)
-    dim = norm[0]
-    if embedding[1] != dim:  # norms are whole in every shard, the embedding is divided
-        expected = dim * shards // max(1, embedding[1])
-        raise _missing_shard(path, f"{shards} shards of {expected}: {_SHARD.format(shards)}")
+    shapes = _key_shapes(path, found, shards)
     params.require("use_scaled_rope", False)
     heads = params.count("n_heads")
-    head_size = query[0] // heads
+    head_size = shapes["wq"][0] // heads
     theta = rope_theta or params.maybe_real("rope_theta")
     if theta is None:
         raise missing_theta(params.where)
     config = ModelConfig(
-        dim=dim,
+        dim=shapes["norm"][0],
         layers=layer_count(found),
         heads=heads,
-        kv_heads=key[0] // max(1, head_size),
-        ffn=gate[0],
-        vocab=embedding[0],
+        kv_heads=shapes["wk"][0] // max(1, head_size),
+        ffn=shapes["w1"][0],
+        vocab=shapes["tok_embeddings"][0],
         context=extras.count("context", 16384 if theta >= 1e6 else 4096),
         rope_theta=theta,
         head_size=head_size,
         norm_eps=params.real("norm_eps", 1e-5),
         tied=extras.flag("tied", False),
     )
-    for claim, actual in (
-        ("dim", config.dim),
-        ("n_layers", config.layers),
-        ("n_kv_heads", config.kv_heads),
-    ):
-        params.agree(claim, actual)
+    params.agree("dim", config.dim)
+    params.agree("n_layers", config.layers)
+    params.agree("n_kv_heads", config.kv_heads)
     return config
+
+
+_KEY_WEIGHTS = (
+    "tok_embeddings.weight",
+    "layers.0.attention.wq.weight",
+    "layers.0.attention.wk.weight",
+    "layers.0.feed_forward.w1.weight",
+    "norm.weight",
+)
+
+
+def _key_shapes(
+    path: Path, found: Mapping[str, Weight], shards: int
+) -> Mapping[str, tuple[int, ...]]:
+    """Shapes that decide all others, by the last part of their names."""
+    if missing := [name for name in _KEY_WEIGHTS if name not in found]:
+        raise CheckpointError(
+            f"{path}: weights are missing", got=f"{missing[0]} not found", remedy=FETCH_AGAIN
+        )
+    shapes = {name.split(".")[-2]: found[name].spec.shape for name in _KEY_WEIGHTS}
+    width, whole = shapes["tok_embeddings"][1], shapes["norm"][0]
+    if width != whole:  # norms are whole in every shard, the embedding is divided
+        expected = whole * shards // max(1, width)
+        raise _missing_shard(path, f"{shards} shards of {expected}: {_SHARD.format(shards)}")
+    return shapes
 
 
 class MetaWriter:
@@ -206,6 +217,7 @@ class MetaWriter:
             self._opened = stack.pop_all()
 
     def write(self, name: str, tensor: StoredTensor) -> None:
+        """Write one weight by our name, in the format that the specs promised."""
         data = tensor.data
         if heads := rotated_heads(self._config, name):
             data = to_neighbours(data, heads)
@@ -215,6 +227,7 @@ class MetaWriter:
             self.write("output.weight", tensor)
 
     def finish(self) -> None:
+        """Complete the files and make sure that they have reached the disk."""
         for writer in self._writers:
             writer.finish()
 

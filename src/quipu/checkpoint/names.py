@@ -24,6 +24,7 @@ class Entry:
 
     @property
     def meta(self) -> str:
+        """Meta's name, which is ours."""
         return self.ours
 
 

@@ -114,6 +114,7 @@ class SafetensorsWriter:
         path.write_bytes(len(text).to_bytes(8, "little") + text)
 
     def write(self, name: str, data: Array) -> None:
+        """Put one tensor in its place; each is written once."""
         place = self._places.pop(name)
         assert data.nbytes == place.spec.bytes
         write_at(self._path, self._start + place.offset, data)

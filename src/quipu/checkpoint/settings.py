@@ -15,6 +15,7 @@ class Settings:
     values: Mapping[str, object]
 
     def has(self, key: str) -> bool:
+        """Whether a value is there."""
         return self.values.get(key) is not None
 
     def count(self, key: str, default: int | None = None) -> int:
@@ -36,15 +37,18 @@ class Settings:
         return float(value)
 
     def maybe_real(self, key: str) -> float | None:
+        """A positive number, or None if absent."""
         return self.real(key) if self.has(key) else None
 
     def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
         value = self._get(key, default)
         if not isinstance(value, bool):
             raise CheckpointError(f"{self.where}: {key}", got=value, allowed="true or false")
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
+        """A string. Raises CheckpointError if absent without default."""
         value = self._get(key, default)
         if not isinstance(value, str):
             raise CheckpointError(f"{self.where}: {key}", got=value, allowed="text")

@@ -55,10 +55,12 @@ class TensorSpec:
 
     @property
     def rows(self) -> int:
+        """Rows of the tensor seen as a matrix."""
         return math.prod(self.shape[:-1])
 
     @property
     def bytes(self) -> int:
+        """Bytes as stored. Raises CheckpointError if quantised blocks do not divide the rows."""
         return self.rows * row_bytes(self.dtype, self.shape[-1])
 
     def empty(self) -> Array:
@@ -78,6 +80,7 @@ class StoredTensor:
 
     @property
     def spec(self) -> TensorSpec:
+        """Format and shape without the data."""
         return TensorSpec(dtype=self.dtype, shape=self.shape)
 
 

@@ -72,7 +72,7 @@ def _from_sentencepiece(files: Mapping[str, bytes]) -> TokenizerFacts:
     model = sentencepiece.SentencePieceProcessor()
     try:
         model.LoadFromSerializedProto(files["tokenizer.model"])
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise _unreadable("tokenizer.model", error) from error
     size: int = model.vocab_size()
     added = {token: text for token, text in _added_tokens(files).items() if token >= size}

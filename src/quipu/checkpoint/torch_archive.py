@@ -11,6 +11,7 @@ import os
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,12 +48,25 @@ class _Tensor(NamedTuple):
     stride: tuple[int, ...]
 
 
+def _describe(storage: object, first: object, shape: object, stride: object, *_: object) -> _Tensor:
+    """Stands in for torch's function that builds a tensor."""
+    if not isinstance(storage, _Storage):
+        raise pickle.UnpicklingError("a tensor without storage")
+    return _Tensor(storage, _counts((first,))[0], _counts(shape), _counts(stride))
+
+
+def _counts(values: object) -> tuple[int, ...]:
+    if not isinstance(values, tuple) or not all(isinstance(v, int) and v >= 0 for v in values):
+        raise pickle.UnpicklingError("a tensor without shape")
+    return values
+
+
 class _Descriptions(pickle.Unpickler):
     """Builds descriptions of tensors, and nothing else that a pickle may ask for."""
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, first, shape, stride, *_: _Tensor(storage, first, shape, stride)
+            return _describe
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *_: tensor
         if (module, name) == ("collections", "OrderedDict"):
@@ -61,9 +75,28 @@ class _Descriptions(pickle.Unpickler):
             return _STORAGES.get(name, name)
         raise pickle.UnpicklingError(f"it wants to call {module}.{name}")
 
-    def persistent_load(self, pid: tuple[str, str, str, str, int]) -> _Storage:
-        _, dtype, record, _, _ = pid
-        return _Storage(dtype, record)
+    def persistent_load(self, pid: object) -> _Storage:
+        match pid:
+            case ("storage", str(dtype), str(record), _, _):
+                return _Storage(dtype, record)
+        raise pickle.UnpicklingError("a storage that is none")
+
+
+# What zipfile and pickle raise for bytes that are not theirs.
+_MALFORMED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    pickle.UnpicklingError,
+    NotImplementedError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+)
 
 
 def read_parts(path: Path) -> dict[str, Part]:
@@ -78,7 +111,7 @@ def read_parts(path: Path) -> dict[str, Part]:
                 found = _Descriptions(file).load()
     except OSError as error:
         raise unreadable(path, error) from error
-    except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
+    except _MALFORMED as error:
         raise _foreign(path, str(error)) from error
     if not isinstance(found, dict):
         raise _foreign(path, f"a pickled {type(found).__name__}")
@@ -86,7 +119,7 @@ def read_parts(path: Path) -> dict[str, Part]:
     return {
         name: _part(path, records, root, name, tensor)
         for name, tensor in found.items()
-        if isinstance(tensor, _Tensor)
+        if isinstance(name, str) and isinstance(tensor, _Tensor) and tensor.shape
     }
 
 
@@ -152,6 +185,7 @@ class TorchArchiveWriter:
             raise
 
     def write(self, name: str, data: Array) -> None:
+        """Append the record of one tensor; each is written once."""
         assert data.nbytes == self._specs[name].bytes
         record = zipfile.ZipInfo(f"{self._root}/data/{self._records.pop(name)}")
         start = self._file.tell() + _LOCAL_HEADER + len(record.filename) + _ZIP64_EXTRA + 4

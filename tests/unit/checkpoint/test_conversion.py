@@ -6,14 +6,12 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from quipu.checkpoint import Checkpoint, as_float32, conversion, convert, open_checkpoint
 from quipu.checkpoint.hf import HfWriter
 from quipu.checkpoint.tensors import StoredTensor
 from quipu.config import Abilities
-from quipu.errors import CheckpointError, QuipuError, TokenizerError, UsageError
+from quipu.errors import CheckpointError, TokenizerError, UsageError
 from unit.checkpoint.conftest import MakeHf
 from unit.checkpoint.models import TINY, edit_config, random_weights
 
@@ -288,35 +286,3 @@ def test_a_name_that_says_instruct_is_carried_on_as_an_ability(
     convert(tmp_path / "x.gguf", tmp_path / "y", to="meta")
     convert(tmp_path / "y", tmp_path / "z", to="hf")
     assert open_checkpoint(tmp_path / "z").abilities == Abilities(infill=True, chat="inst")
-
-
-@given(size=st.integers(0, 130_000), layout=st.sampled_from(TARGETS))
-def test_a_checkpoint_cut_anywhere_gives_our_error(
-    tmp_path_factory: pytest.TempPathFactory, whole: dict[str, Path], size: int, layout: str
-) -> None:
-    source = whole[layout]
-    folder = tmp_path_factory.mktemp("cut")
-    files = [source] if source.is_file() else sorted(source.iterdir())
-    target = folder if source.is_dir() else folder / source.name
-    for path in files:
-        data = path.read_bytes()
-        weights = path.suffix in (".safetensors", ".pth", ".gguf")
-        (folder / path.name).write_bytes(data[: min(size, len(data) - 64)] if weights else data)
-    with pytest.raises(QuipuError):
-        open_checkpoint(target)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One checkpoint in every layout."""
-    from unit.checkpoint.models import bits, config_values, hf_name, write_safetensors
-
-    folder = tmp_path_factory.mktemp("whole")
-    source = folder / "hf"
-    source.mkdir()
-    stored = {hf_name(name): bits(array, "f16") for name, array in random_weights(TINY).items()}
-    write_safetensors(source / "model.safetensors", stored, "f16")
-    (source / "config.json").write_text(json.dumps(config_values(TINY)))
-    convert(source, folder / "meta", to="meta")
-    convert(source, folder / "x.gguf", to="gguf")
-    return {"hf": source, "meta": folder / "meta", "gguf": folder / "x.gguf"}

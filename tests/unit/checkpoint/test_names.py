@@ -1,7 +1,7 @@
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quipu.checkpoint.names import TABLE, Layout, name_in, our_name
@@ -19,12 +19,14 @@ def test_every_weight_has_one_name_in_every_layout_and_comes_back(layout: Layout
     assert [our_name(layout, name) for name in theirs] == OURS
 
 
+@settings(deadline=None)
 @given(layer=st.integers(0, 10**6), layout=st.sampled_from(LAYOUTS), entry=st.sampled_from(TABLE))
 def test_any_layer_number_survives_the_trip(layer: int, layout: Layout, entry) -> None:
     ours = entry.ours.format(layer)
     assert our_name(layout, name_in(layout, ours)) == ours
 
 
+@settings(deadline=None)
 @given(layout=st.sampled_from(LAYOUTS), name=st.text(string.ascii_lowercase + ".0_", max_size=40))
 def test_foreign_names_have_no_place(layout: Layout, name: str) -> None:
     ours = our_name(layout, name)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quipu.checkpoint.rotary import rotated_heads, to_halves, to_neighbours
@@ -22,6 +22,7 @@ def slow_to_halves(rows: np.ndarray, heads: int) -> np.ndarray:
 shapes = st.tuples(st.integers(1, 8), st.integers(1, 8), st.integers(1, 5))
 
 
+@settings(deadline=None)
 @given(shape=shapes, dtype=st.sampled_from(["f4", "f2", "u2", "u1"]))
 def test_halves_and_neighbours_undo_each_other(shape: tuple[int, int, int], dtype: str) -> None:
     heads, pairs, columns = shape
@@ -30,6 +31,7 @@ def test_halves_and_neighbours_undo_each_other(shape: tuple[int, int, int], dtyp
     assert np.array_equal(to_halves(to_neighbours(rows, heads), heads), rows)
 
 
+@settings(deadline=None)
 @given(shape=shapes)
 def test_halves_equal_the_slow_twin(shape: tuple[int, int, int]) -> None:
     heads, pairs, columns = shape

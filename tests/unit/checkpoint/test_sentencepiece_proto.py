@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quipu.checkpoint.sentencepiece_proto import CONTROL, UNKNOWN, Piece, decode, encode
@@ -17,6 +17,7 @@ def load(data: bytes) -> sentencepiece.SentencePieceProcessor:
     return processor
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60))
 def test_a_rebuilt_model_splits_every_text_alike(tokenizer_model: bytes, text: str) -> None:
     rebuilt = encode(decode(tokenizer_model))

@@ -2,7 +2,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -27,6 +27,7 @@ def stored(array: np.ndarray, dtype: str = "f32") -> StoredTensor:
     return StoredTensor(dtype=dtype, shape=array.shape, data=array)
 
 
+@settings(deadline=None)
 @given(values=FLOATS)
 def test_bfloat16_rounds_as_torch_does_or_refuses_to_overflow(values: np.ndarray) -> None:
     with np.errstate(all="ignore"):
@@ -39,6 +40,7 @@ def test_bfloat16_rounds_as_torch_does_or_refuses_to_overflow(values: np.ndarray
     assert np.array_equal(ours, theirs.float().numpy(), equal_nan=True)
 
 
+@settings(deadline=None)
 @given(values=hnp.arrays(np.float32, (3, 4), elements=st.floats(-60000, 60000, width=32)))
 def test_float16_rounds_as_numpy_does(values: np.ndarray) -> None:
     found = cast(stored(values), "f16")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quipu.checkpoint.tensors import StoredTensor, TensorSpec, as_float32
@@ -113,6 +113,7 @@ def saved() -> bytes:
     return stream.getvalue()
 
 
+@settings(deadline=None, max_examples=60)
 @given(size=st.integers(0, 2500))
 def test_an_archive_cut_anywhere_is_refused(
     tmp_path_factory: pytest.TempPathFactory, size: int
