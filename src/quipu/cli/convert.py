@@ -1,8 +1,13 @@
 """`quipu convert`: the same model in another layout."""
 
 import argparse
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +23,8 @@ from rich.progress import (
 from quipu.checkpoint.conversion import TARGETS, convert
 from quipu.checkpoint.tensors import PLAIN
 from quipu.llm import model_path
+
+_SIGNALLED = 128  # shells report 128 + its number for a command that a signal ended
 
 _DESCRIPTION = """\
 Write a model in another layout, weight by weight, and read it back to compare.
@@ -76,7 +83,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Convert, with a progress bar on stderr; the path of the result goes to stdout."""
-    with _bar() as bar:
+    with _ending_orderly(), _bar() as bar:
         task = bar.add_task("Writing")
         convert(
             model_path(args.source),
@@ -90,6 +97,20 @@ def run(args: argparse.Namespace) -> int:
         )
     sys.stdout.write(f"{args.target}\n")
     return 0
+
+
+@contextlib.contextmanager
+def _ending_orderly() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, as Ctrl-C does, so that nothing half-written stays behind."""
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        raise SystemExit(_SIGNALLED + number)
+
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _bar() -> Progress:

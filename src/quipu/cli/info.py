@@ -108,9 +108,9 @@ def _print(console: Console, description: Description) -> None:
 def _model_rows(description: Description) -> Iterable[Row]:
     config, needs = description.config, description.footprint
     yield "layout", _LAYOUTS[description.layout]
-    formats = ", ".join(f"{name} ({count})" for name, count in description.formats.items())
+    formats = ", ".join(f"{count} in {name}" for name, count in description.formats.items())
     yield "weights", f"{_short(needs.parameters)} parameters, {_size(needs.weight_bytes)}"
-    yield "formats", f"{formats} weights"
+    yield "formats", formats
     yield "shape", f"width {config.dim:,}, {config.layers} layers, feed-forward {config.ffn:,}"
     yield "heads", _heads(config)
     yield "vocabulary", f"{config.vocab:,}" + (", output tied to embedding" if config.tied else "")

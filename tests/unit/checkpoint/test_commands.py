@@ -1,5 +1,7 @@
 import argparse
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,21 @@ def test_convert_takes_theta_shards_and_force(make_hf: MakeHf, tmp_path: Path) -
     run("convert", source, target, *options, "--force")
     assert open_checkpoint(target).config.rope_theta == 5e5
     assert len(list(target.glob("*.pth"))) == 2
+
+
+def test_convert_leaves_nothing_when_it_is_terminated(
+    make_hf: MakeHf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminate(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    source = make_hf()
+    monkeypatch.setattr("quipu.checkpoint.conversion._digest", terminate)
+    with pytest.raises(SystemExit) as stop:
+        run("convert", source, tmp_path / "x", "--to", "hf")
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 @pytest.mark.parametrize(
