@@ -147,6 +147,17 @@ def test_ctrl_c_reaches_a_consumer_that_waits(open_backend):
     assert list(stream)[-1].finish_reason == "cancelled"
 
 
+def test_ctrl_c_while_scoring_stops_the_scoring(open_backend):
+    runner = GatedRunner(vocab=tokenizer().vocab)
+    backend = open_backend(runner, tokens_per_step=2)
+    threading.Timer(0.1, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        backend.score(list(range(1, 101)))
+    runner.gate.set()
+    assert len(list(backend.submit(ask()))) == 20
+    assert len(runner.batches) < 30, "the prompt was scored to its end"
+
+
 def test_submit_does_not_wait_for_a_busy_engine(open_backend):
     runner = GatedRunner(vocab=tokenizer().vocab)
     backend = open_backend(runner)
@@ -178,6 +189,16 @@ def test_closing_while_scoring_fails_the_score(open_backend):
     scorer.join()
     closer.join()
     assert failures == ["scoring was cancelled"]
+
+
+def test_a_closed_backend_holds_no_model(open_backend):
+    runner = ToyRunner(vocab=tokenizer().vocab)
+    backend, gone = open_backend(runner), weakref.ref(runner)
+    del runner
+    list(backend.submit(ask()))
+    backend.close()
+    gc.collect()
+    assert gone() is None
 
 
 def test_scores_and_logits_equal_each_other_beside_other_work(open_backend):

@@ -12,7 +12,9 @@ import pytest
 
 from conformance import openai_server
 from conformance.vocabulary import model_file, tokenizer
+from quipu.backend.connection import parse_server
 from quipu.backend.open import open_backend
+from quipu.backend.remote import _Exchange
 from quipu.errors import BackendError, UsageError
 from quipu.request import Request, Sampling
 
@@ -154,6 +156,24 @@ def test_the_stop_id_that_vllm_includes_is_left_out(canned):
     assert pieces[-1].finish_reason == "stop"
 
 
+def test_text_beside_ids_is_never_shown_twice(canned):
+    replies = choice("a", token_ids=ids_of("ab")), choice("b", "stop")
+    backend, _ = canned(events(*replies))
+    assert text_of(backend.submit(ask())) == "ab"
+
+
+def test_an_event_may_have_several_lines_and_other_fields(canned):
+    def send(handler):
+        first, second = json.dumps(choice("x", "stop")).split(" ", 1)
+        handler.send_response(200)
+        handler.end_headers()
+        text = f"event: message\r\ndata:{first}\r\nid: 1\r\n: keep-alive\r\ndata: {second}\r\n\r\n"
+        handler.wfile.write(f"{text}data: [DONE]\n\n".encode())
+
+    backend, _ = canned(send)
+    assert text_of(backend.submit(ask())) == "x"
+
+
 def test_text_without_ids_is_encoded_as_a_continuation(canned):
     backend, _ = canned(events(choice(" re"), choice("turn"), choice("", "stop")))
     pieces = list(backend.submit(ask(drop_space=True)))
@@ -284,6 +304,19 @@ def test_a_cancel_works_before_the_server_has_answered(canned):
     release.set()
 
 
+def test_a_cancel_before_the_call_was_made_is_not_forgotten():
+    release = threading.Event()
+    with openai_server.run(handler_of([lambda _: release.wait(10)], MODELS)) as address:
+        server = parse_server(address, None)
+        exchange = _Exchange(server, "m", ask(), tokenizer(), room=9)
+        exchange.cancel()
+        begun = time.monotonic()
+        exchange.start()
+        assert [piece.finish_reason for piece in exchange.stream] == ["cancelled"]
+        assert time.monotonic() - begun < 5
+        release.set()
+
+
 def test_a_stop_string_found_here_hangs_up(canned):
     def wait(handler):
         with contextlib.suppress(OSError):
@@ -300,6 +333,14 @@ def test_a_server_without_prompt_logprobs_cannot_score(canned):
     backend, _ = canned(status(200, {"choices": [{"text": "ab"}]}))
     with pytest.raises(BackendError, match="does not score prompts"):
         backend.score([1, 300, 301])
+
+
+@pytest.mark.parametrize(("ids", "generated"), [([1, 300, 301], 1), ([1] * 300, 0)])
+def test_scoring_generates_a_token_only_where_one_fits(canned, ids, generated):
+    logprobs = {"tokens": [], "token_logprobs": [None, *[-1.0] * (len(ids) - 1)]}
+    backend, seen = canned(status(200, {"choices": [{"text": "", "logprobs": logprobs}]}))
+    assert backend.score(ids).shape == (len(ids) - 1,)
+    assert seen[0][1]["max_tokens"] == generated
 
 
 def test_scores_of_another_prompt_are_not_taken(canned):
