@@ -32,10 +32,15 @@ def documents(count: int = 24) -> list[Document]:
 
 
 @functools.cache
+def tokenizer_model() -> bytes:
+    """A tokenizer.model trained on the corpus."""
+    return train_tokenizer((document.text for document in documents()), VOCAB)
+
+
+@functools.cache
 def tokenizer() -> Tokenizer:
-    """A vocabulary trained on the corpus."""
-    data = train_tokenizer((document.text for document in documents()), VOCAB)
-    return Tokenizer.from_files({"tokenizer.model": data})
+    """The tokenizer of that file."""
+    return Tokenizer.from_files({"tokenizer.model": tokenizer_model()})
 
 
 def recipe(folder: Path, steps: int = 8) -> TrainRecipe:

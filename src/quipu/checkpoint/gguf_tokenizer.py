@@ -8,7 +8,10 @@ travel as text under `quipu.file.`.
 
 from collections.abc import Mapping, Sequence
 
-from quipu.checkpoint.sentencepiece_proto import (
+from quipu.checkpoint.settings import Settings
+from quipu.checkpoint.tokenizer_facts import TokenizerFacts, read_facts
+from quipu.errors import TokenizerError
+from quipu.sentencepiece_proto import (
     BYTE,
     CONTROL,
     NORMAL,
@@ -19,9 +22,6 @@ from quipu.checkpoint.sentencepiece_proto import (
     decode,
     encode,
 )
-from quipu.checkpoint.settings import Settings
-from quipu.checkpoint.tokenizer_facts import TokenizerFacts, read_facts
-from quipu.errors import TokenizerError
 
 _KEY = "tokenizer.ggml."
 _JSON_KEY = "tokenizer.huggingface.json"

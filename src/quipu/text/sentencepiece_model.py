@@ -2,55 +2,57 @@
 
 import hashlib
 import struct
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 import sentencepiece
 
 from quipu.errors import TokenizerError
+from quipu.sentencepiece_proto import (
+    BYTE,
+    CONTROL,
+    DUMMY_PREFIX,
+    NORMALIZER,
+    PIECES,
+    SELF_TEST,
+    TYPE,
+    UNKNOWN,
+    Piece,
+    read_piece,
+)
 from quipu.text.pieces import SPACE, canonical, encode_literal_marks, is_special
 from quipu.wire import BYTES, VARINT, Field, read_fields, write_fields
 
-# Field numbers of sentencepiece_model.proto.
-_PIECES, _NORMALIZER, _SELF_TEST = 1, 3, 4
-_PIECE, _SCORE, _TYPE = 1, 2, 3
-_ADD_DUMMY_PREFIX = 3
-# Piece types.
-_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
-_FIXED = (_UNKNOWN, _CONTROL, _BYTE)  # types that no text can reach
-_CONTROL_TYPE = write_fields([Field(_TYPE, VARINT, _CONTROL)])  # the last type given counts
+_FIXED = (UNKNOWN, CONTROL, BYTE)  # types that no text can reach
+_CONTROL_TYPE = write_fields([Field(TYPE, VARINT, CONTROL)])  # the last type given counts
 
 _BYTE_SPELLING = "<0x{:02X}>"
-
-
-class Piece(NamedTuple):
-    """One entry of the vocabulary."""
-
-    text: str
-    score: float
-    type: int
 
 
 class SentencePieceModel:
     """A `tokenizer.model` of Llama's kind: byte fallback, spaces kept. Implements `Pieces`."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, added: Mapping[str, int] | None = None) -> None:
+        """`added` are control tokens kept beside the file, with ids after its pieces."""
         self.adds_space, pieces, patched = _patch(data)
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(patched)
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:
             raise _unreadable(error) from error
         self.specials = {
             canonical(piece.text): token_id
             for token_id, piece in enumerate(pieces)
-            if piece.type in (_CONTROL, _UNKNOWN)
+            if piece.kind in (CONTROL, UNKNOWN)
         }
         self.token_bytes = [_bytes_of(piece) for piece in pieces]
+        beyond = {text: i for text, i in (added or {}).items() if i >= len(pieces)}
+        if beyond:
+            self.specials |= {canonical(text): token_id for text, token_id in beyond.items()}
+            self.token_bytes += [b""] * (max(beyond.values()) + 1 - len(pieces))
         self.bos_id = _id_or_none(self._processor.bos_id())
         self.eos_id = _id_or_none(self._processor.eos_id())
         self._mark_ids = _mark_ids(pieces)
-        self.fingerprint = _fingerprint(pieces, self.adds_space)
+        self.fingerprint = _fingerprint(pieces, self.adds_space, beyond)
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text without dummy space; a literal U+2581 becomes its three bytes."""
@@ -61,13 +63,13 @@ class SentencePieceModel:
 def with_dummy_prefix(data: bytes, on: bool) -> bytes:
     """The same model with the dummy space of SentencePiece switched on or off."""
     fields = list(read_fields(data))
-    normalizer = b"".join(field.raw() for field in fields if field.number == _NORMALIZER)
-    settings = [field for field in read_fields(normalizer) if field.number != _ADD_DUMMY_PREFIX]
-    settings.append(Field(_ADD_DUMMY_PREFIX, VARINT, int(on)))
+    normalizer = b"".join(field.raw() for field in fields if field.number == NORMALIZER)
+    settings = [field for field in read_fields(normalizer) if field.number != DUMMY_PREFIX]
+    settings.append(Field(DUMMY_PREFIX, VARINT, int(on)))
     return write_fields(
         [
-            *(field for field in fields if field.number != _NORMALIZER),
-            Field(_NORMALIZER, BYTES, write_fields(settings)),
+            *(field for field in fields if field.number != NORMALIZER),
+            Field(NORMALIZER, BYTES, write_fields(settings)),
         ]
     )
 
@@ -81,45 +83,33 @@ def _patch(data: bytes) -> tuple[bool, list[Piece], bytes]:
     adds_space, pieces, fields = True, [], []
     try:
         for field in read_fields(data):
-            if field.number == _PIECES:
-                piece = _read_piece(field.raw())
-                if piece.type not in _FIXED and is_special(piece.text):
-                    piece = piece._replace(type=_CONTROL)
-                    field = Field(_PIECES, BYTES, field.raw() + _CONTROL_TYPE)
+            if field.number == PIECES:
+                piece = read_piece(field.raw())
+                if piece.kind not in _FIXED and is_special(piece.text):
+                    piece = piece._replace(kind=CONTROL)
+                    field = Field(PIECES, BYTES, field.raw() + _CONTROL_TYPE)
                 pieces.append(piece)
-            elif field.number == _NORMALIZER:
+            elif field.number == NORMALIZER:
                 for setting in read_fields(field.raw()):
-                    if setting.number == _ADD_DUMMY_PREFIX:
+                    if setting.number == DUMMY_PREFIX:
                         adds_space = bool(setting.varint())
-            if field.number != _SELF_TEST:  # the file's own expectations hold a dummy space
+            if field.number != SELF_TEST:  # the file's own expectations hold a dummy space
                 fields.append(field)
         return adds_space, pieces, with_dummy_prefix(write_fields(fields), False)
     except ValueError as error:  # UnicodeDecodeError too
         raise _unreadable(error) from error
 
 
-def _read_piece(data: bytes) -> Piece:
-    text, score, kind = "", 0.0, _NORMAL
-    for field in read_fields(data):
-        if field.number == _PIECE:
-            text = field.raw().decode()
-        elif field.number == _SCORE:
-            score = field.float32()
-        elif field.number == _TYPE:
-            kind = field.varint()
-    return Piece(text, score, kind)
-
-
 def _bytes_of(piece: Piece) -> bytes:
-    if piece.type in (_CONTROL, _UNKNOWN):
+    if piece.kind in (CONTROL, UNKNOWN):
         return b""
-    if piece.type == _BYTE:
+    if piece.kind == BYTE:
         return bytes([int(piece.text[3:5], 16)])
     return piece.text.replace(SPACE, " ").encode()
 
 
 def _mark_ids(pieces: list[Piece]) -> list[int]:
-    id_of = {piece.text: token_id for token_id, piece in enumerate(pieces) if piece.type == _BYTE}
+    id_of = {piece.text: token_id for token_id, piece in enumerate(pieces) if piece.kind == BYTE}
     missing = 256 - len(id_of)
     if missing:
         raise TokenizerError(
@@ -134,10 +124,12 @@ def _id_or_none(token_id: int) -> int | None:
     return token_id if token_id >= 0 else None
 
 
-def _fingerprint(pieces: list[Piece], adds_space: bool) -> str:
+def _fingerprint(pieces: list[Piece], adds_space: bool, added: Mapping[str, int]) -> str:
     digest = hashlib.sha256(b"sentencepiece" + bytes([adds_space]))
     for text, score, kind in pieces:
         digest.update(struct.pack("<If I", len(text.encode()), score, kind) + text.encode())
+    for text, token_id in sorted(added.items()):
+        digest.update(f"{token_id} {text}".encode())
     return digest.hexdigest()
 
 

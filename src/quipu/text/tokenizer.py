@@ -5,11 +5,13 @@ behind it only splits plain text. Nothing here adds the beginning or end token: 
 (`infill`, `chat`).
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from quipu.errors import TextError, TokenizerError, UsageError
 from quipu.text.byte_index import ByteIndex
@@ -17,7 +19,7 @@ from quipu.text.pieces import SPACE, Pieces
 from quipu.text.sentencepiece_model import SentencePieceModel
 from quipu.text.tokenizer_json import TokenizerJson
 
-FILE_NAMES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
+FILE_NAMES = ("tokenizer.model", "added_tokens.json", "tokenizer.json", "tokenizer_config.json")
 
 # What a vocabulary that rewrites text stumbles over: runs of spaces, capitals, line ends, NUL,
 # ligatures, composed and decomposed letters, an emoji, and SentencePiece's mark for a space.
@@ -62,11 +64,12 @@ class Tokenizer:
     def from_files(files: Mapping[str, bytes]) -> "Tokenizer":
         """Read a tokenizer from its files, from `tokenizer.model` if both are there.
 
-        A `tokenizer_config.json` beside a `tokenizer.json` tells its begin and end tokens.
+        `added_tokens.json` and `tokenizer_config.json` tell of tokens beside a `tokenizer.model`
+        (70B's `<step>` may be one); the latter also tells the ends of a `tokenizer.json`.
         Raises TokenizerError if there is none, or it cannot be read or loses text.
         """
         if "tokenizer.model" in files:
-            return Tokenizer(SentencePieceModel(files["tokenizer.model"]))
+            return Tokenizer(SentencePieceModel(files["tokenizer.model"], _added(files)))
         if "tokenizer.json" in files:
             settings = files.get("tokenizer_config.json")
             return Tokenizer(TokenizerJson(files["tokenizer.json"], settings))
@@ -155,6 +158,24 @@ class Tokenizer:
             for spelling in longest_first
         ]
         return re.compile(f"({'|'.join(spellings)})")
+
+
+def _added(files: Mapping[str, bytes]) -> dict[str, int]:
+    """Text and id of the tokens that Hugging Face keeps beside a tokenizer.model."""
+
+    def read(name: str) -> dict[str, Any]:
+        try:
+            found = json.loads(files.get(name, b"{}"))
+        except ValueError as error:
+            raise TokenizerError(f"{name} is not JSON", got=error) from error
+        return found if isinstance(found, dict) else {}
+
+    added = {text: i for text, i in read("added_tokens.json").items() if isinstance(i, int)}
+    decoder = read("tokenizer_config.json").get("added_tokens_decoder")
+    for token_id, token in (decoder if isinstance(decoder, dict) else {}).items():
+        if token_id.isdigit() and isinstance(token, dict) and isinstance(token.get("content"), str):
+            added[token["content"]] = int(token_id)
+    return added
 
 
 def _infill_ids(specials: Mapping[str, int]) -> InfillIds | None:

@@ -7,9 +7,9 @@ import pytest
 
 from quipu.checkpoint import as_float32, convert, open_checkpoint
 from quipu.checkpoint.names import name_in
-from quipu.checkpoint.sentencepiece_proto import decode
 from quipu.config import Abilities, ModelConfig, RopeScaling
 from quipu.errors import CheckpointError, TokenizerError
+from quipu.sentencepiece_proto import decode
 from unit.checkpoint.conftest import MakeHf
 from unit.checkpoint.models import TINY, cut, random_weights, train_sentencepiece
 from unit.checkpoint.test_meta import interleaved

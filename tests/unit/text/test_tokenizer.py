@@ -1,5 +1,6 @@
 """Text to ids and back, over every kind of vocabulary."""
 
+import json
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import tokenizers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import small
 from quipu.errors import TextError, TokenizerError, UsageError
 from quipu.text.tokenizer import InfillIds, Tokenizer
 from unit.text.vocabularies import (
@@ -246,3 +248,19 @@ class TestFingerprint:
             from_json(byte_level_json(add_prefix_space=True)),
         ]
         assert len({tokenizer.fingerprint for tokenizer in made}) == len(made)
+
+
+def test_a_control_token_beside_the_model_file_is_one():
+    data = small.tokenizer_model()
+    alone = Tokenizer.from_files({"tokenizer.model": data})
+    decoder = {str(alone.vocab): {"content": "<step>"}}
+    for name, content in (
+        ("added_tokens.json", {"<step>": alone.vocab}),
+        ("tokenizer_config.json", {"added_tokens_decoder": decoder}),
+    ):
+        beside = Tokenizer.from_files({"tokenizer.model": data, name: json.dumps(content).encode()})
+        assert beside.step_id == alone.vocab == beside.vocab - 1
+        assert beside.token_bytes[beside.step_id] == b""
+        assert beside.step_id not in beside.encode("a <step> b")
+        assert beside.encode("<step>", allow_specials=True)[-1] == beside.step_id
+        assert beside.fingerprint != alone.fingerprint

@@ -1,4 +1,4 @@
-"""The few parts of SentencePiece's `tokenizer.model` that GGUF carries, read and written.
+"""Pieces of SentencePiece's `tokenizer.model`, and the few settings that GGUF carries with them.
 
 Field numbers: sentencepiece_model.proto of github.com/google/sentencepiece.
 """
@@ -14,12 +14,13 @@ from quipu.wire import BYTES, FIXED32, VARINT, Field, read_fields, write_fields
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 BPE = 2
 
-_PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
-_PIECE, _SCORE, _TYPE = 1, 2, 3
+PIECES, TRAINER, NORMALIZER, SELF_TEST = 1, 2, 3, 4
+TYPE, DUMMY_PREFIX = 3, 3  # of a piece, of the normalizer
+_PIECE, _SCORE = 1, 2
 _MODEL_TYPE, _VOCAB_SIZE, _SPACE_AS_SUFFIX, _BYTE_FALLBACK = 3, 4, 24, 35
 _UNK_ID, _BOS_ID, _EOS_ID, _PAD_ID = 40, 41, 42, 43
 _UNK_PIECE, _BOS_PIECE, _EOS_PIECE = 45, 46, 47
-_NAME, _CHARSMAP, _DUMMY_PREFIX, _REMOVE_SPACES, _ESCAPE_SPACES = 1, 2, 3, 4, 5
+_NAME, _CHARSMAP, _REMOVE_SPACES, _ESCAPE_SPACES = 1, 2, 4, 5
 _ABSENT = (1 << 64) - 1  # -1 as the varint of an int32
 
 
@@ -51,11 +52,11 @@ def decode(data: bytes) -> SentencePieceProto:
     normalizer: dict[int, int | bytes] = {}
     try:
         for field in read_fields(data):
-            if field.number == _PIECES:
-                pieces.append(_read_piece(field.raw()))
-            elif field.number == _TRAINER:
+            if field.number == PIECES:
+                pieces.append(read_piece(field.raw()))
+            elif field.number == TRAINER:
                 trainer |= {inner.number: inner.value for inner in read_fields(field.raw())}
-            elif field.number == _NORMALIZER:
+            elif field.number == NORMALIZER:
                 normalizer |= {inner.number: inner.value for inner in read_fields(field.raw())}
     except ValueError as error:  # UnicodeDecodeError too
         raise TokenizerError("tokenizer.model cannot be read", got=error) from error
@@ -67,7 +68,7 @@ def decode(data: bytes) -> SentencePieceProto:
         unk_id=next((token for token, piece in enumerate(pieces) if piece.kind == UNKNOWN), None),
         bos_id=ids.get(_named(trainer, _BOS_PIECE, "<s>")),
         eos_id=ids.get(_named(trainer, _EOS_PIECE, "</s>")),
-        dummy_prefix=bool(normalizer.get(_DUMMY_PREFIX, 1)),
+        dummy_prefix=bool(normalizer.get(DUMMY_PREFIX, 1)),
         remove_extra_spaces=bool(normalizer.get(_REMOVE_SPACES, 1)),
         charsmap=charsmap if isinstance(charsmap, bytes) else b"",
     )
@@ -88,30 +89,31 @@ def _named(trainer: dict[int, int | bytes], number: int, default: str) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else default
 
 
-def _read_piece(data: bytes) -> Piece:
+def read_piece(data: bytes) -> Piece:
+    """One entry from its bytes. Raises ValueError if they are none."""
     text, score, kind = "", 0.0, NORMAL
     for field in read_fields(data):
         if field.number == _PIECE:
             text = field.raw().decode()
         elif field.number == _SCORE:
             score = field.float32()
-        elif field.number == _TYPE:
+        elif field.number == TYPE:
             kind = field.varint()
     return Piece(text, score, kind)
 
 
 def encode(proto: SentencePieceProto) -> bytes:
     """Write a tokenizer.model that splits text as the description says."""
-    fields = [Field(_PIECES, BYTES, _write_piece(piece)) for piece in proto.pieces]
-    fields.append(Field(_TRAINER, BYTES, write_fields(_trainer(proto))))
+    fields = [Field(PIECES, BYTES, _write_piece(piece)) for piece in proto.pieces]
+    fields.append(Field(TRAINER, BYTES, write_fields(_trainer(proto))))
     normalizer = [
         Field(_NAME, BYTES, b"identity" if not proto.charsmap else b"carried over"),
         Field(_CHARSMAP, BYTES, proto.charsmap),
-        Field(_DUMMY_PREFIX, VARINT, int(proto.dummy_prefix)),
+        Field(DUMMY_PREFIX, VARINT, int(proto.dummy_prefix)),
         Field(_REMOVE_SPACES, VARINT, int(proto.remove_extra_spaces)),
         Field(_ESCAPE_SPACES, VARINT, 1),
     ]
-    fields.append(Field(_NORMALIZER, BYTES, write_fields(normalizer)))
+    fields.append(Field(NORMALIZER, BYTES, write_fields(normalizer)))
     return write_fields(fields)
 
 
@@ -136,6 +138,6 @@ def _write_piece(piece: Piece) -> bytes:
         (
             Field(_PIECE, BYTES, piece.text.encode()),
             Field(_SCORE, FIXED32, struct.pack("<f", piece.score)),
-            Field(_TYPE, VARINT, piece.kind),
+            Field(TYPE, VARINT, piece.kind),
         )
     )

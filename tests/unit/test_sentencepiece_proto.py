@@ -1,3 +1,5 @@
+"""SentencePiece models, read and written, split text as the library does."""
+
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,9 +8,14 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quipu.checkpoint.sentencepiece_proto import CONTROL, UNKNOWN, Piece, decode, encode
 from quipu.errors import TokenizerError
+from quipu.sentencepiece_proto import CONTROL, UNKNOWN, Piece, decode, encode
 from unit.checkpoint.models import SHARED, train_sentencepiece
+
+
+@pytest.fixture(scope="module")
+def tokenizer_model() -> bytes:
+    return train_sentencepiece()
 
 
 def load(data: bytes) -> sentencepiece.SentencePieceProcessor:
