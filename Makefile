@@ -25,13 +25,13 @@ test-slow: $(VENV)/.test  ## what takes minutes or gigabytes
 	$(BIN)/pytest -m slow
 
 check: $(VENV)/.test  ## lint, format and types
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 
 format: $(VENV)/.test
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
 
 train-embedded: $(VENV)/.test  ## make the embedded model anew (about 40 minutes on two cores)
 	$(BIN)/quipu train quipu_recipes.embedded:installed_python --run runs/quipu-6m

@@ -54,6 +54,7 @@ def load(
     tokenizer: str | Path | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    context: int | None = None,
     api_key: str | None = None,
 ) -> "LLM":
     """Open a model. `model` None is the embedded one.
@@ -61,8 +62,8 @@ def load(
     `backend` is `torch` (default), or the address of an OpenAI-compatible server such as
     `http://localhost:8000/v1`; then `model` is the server's name for it, `tokenizer` a folder or
     file with its tokenizer, and `api_key` what the server may ask for. `device` (cpu, cuda) and
-    `dtype` (float32, bfloat16) are for torch. Raises UsageError, CheckpointError, TokenizerError or
-    BackendError.
+    `dtype` (float32, bfloat16) are for torch; `context` (tokens) overrules the model's. Raises
+    UsageError, CheckpointError, TokenizerError or BackendError.
     """
     if backend is None or backend == "torch":
         spec = f"torch:{model_path(model)}"
@@ -71,7 +72,11 @@ def load(
     else:
         spec = backend
     words = Path(tokenizer) if tokenizer else None
-    return LLM(open_backend(spec, tokenizer=words, device=device, dtype=dtype, api_key=api_key))
+    return LLM(
+        open_backend(
+            spec, tokenizer=words, device=device, dtype=dtype, context=context, api_key=api_key
+        )
+    )
 
 
 class Options(TypedDict, total=False):

@@ -1,6 +1,7 @@
 """The command does what its help says, on the embedded model and on a small trained one."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import pytest
 import quipu as face
 import small
 from quipu.cli.main import COMMANDS
-from quipu.llm import embedded_models
+from quipu.llm import LLM, embedded_models
+from quipu.text import chat
 
 PROMPT = "def step_1_1(value, count=1):\n"
 
@@ -99,11 +101,13 @@ def test_the_embedded_model_completes_plausible_python(quipu):
     assert any(word in ran.out for word in ("return", "path", "os.", '"""'))
 
 
-def test_the_embedded_model_infills_up_to_its_end_token():
+def test_the_embedded_model_infills_what_fits_both_sides():
     with face.load() as llm:
-        found = llm.infill("def __init__(self, name):\n    self.", " = name\n", max_tokens=24)
-    assert found.finish_reason == "stop"
-    assert "name" in found.text
+        found = llm.infill(
+            "def show(items):\n    for i in ", "\n        print(items[i])\n", stop="\n"
+        )
+    assert found.text.endswith(":")
+    assert "items" in found.text
 
 
 def test_embedded_models_are_small_enough_to_ship():
@@ -115,6 +119,53 @@ def test_embedded_models_are_small_enough_to_ship():
 def test_chat_names_a_tuned_model_while_the_embedded_one_is_not(refused):
     for stdin in ((), ("Hello",)):
         assert "codellama-7b-instruct" in refused("chat", *stdin)
+
+
+@pytest.fixture(scope="session")
+def tuned(model, tmp_path_factory):
+    """The small model, declared to be tuned for chat: its words are poor, its manners complete."""
+    folder = shutil.copytree(model, tmp_path_factory.mktemp("tuned") / "tuned")
+    settings = json.loads((folder / "config.json").read_text())
+    settings["quipu"]["chat"] = "inst"
+    settings["max_position_embeddings"] = 160
+    (folder / "config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def test_chat_answers_one_question_in_the_trained_format(quipu, tuned):
+    ran = quipu("chat", "step", "--model", tuned, "--json", "--max-tokens", 6, "--system", "def")
+    found = json.loads(ran.out)
+    with face.load(tuned) as llm:
+        messages = [chat.Message(role="system", content="def")]
+        messages.append(chat.Message(role="user", content="step"))
+        assert found["usage"]["prompt_tokens"] == len(chat.prompt(llm.tokenizer, messages, "inst"))
+        assert found["text"] == llm.chat(messages, max_tokens=6).text
+
+
+def test_a_conversation_remembers_until_it_is_reset(quipu, tuned, monkeypatch):
+    asked = []
+
+    def remember(self, messages, sampling):
+        asked.append([message.content for message in messages])
+        return original(self, messages, sampling)
+
+    original = LLM.ask_chat
+    monkeypatch.setattr(LLM, "ask_chat", remember)
+    lines = b"one\n\ntwo\n/reset\nthree\n/exit\nnever\n"
+    ran = quipu("chat", "--model", tuned, "--max-tokens", 4, stdin=lines)
+    assert ran.code == 0
+    assert asked[0] == ["one"]
+    assert asked[1][::2] == ["one", "two"]
+    assert asked[1][1].strip() in ran.out
+    assert asked[2] == ["three"]
+    assert len(asked) == 3
+
+
+def test_a_conversation_that_outgrows_the_context_forgets_its_beginning(quipu, tuned):
+    lines = b"".join(b"value count value %d\n" % i for i in range(8))
+    ran = quipu("chat", "--model", tuned, "--max-tokens", 8, stdin=lines)
+    assert ran.code == 0
+    assert "forgotten" in ran.err
 
 
 def test_training_is_a_command_that_goes_on_where_it_stopped(quipu, tmp_path, monkeypatch):

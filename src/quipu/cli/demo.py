@@ -11,33 +11,47 @@ from quipu.llm import load
 from quipu.request import Sampling
 from quipu.text.chat import Message
 
-COMPLETE = '''\
-import json
-from pathlib import Path
+# Stops are what an editor would set: the end of the line, or of the function.
+COMPLETE = (
+    (
+        '''\
+import os
 
 
-def read_config(path):
-    """Read a JSON file and return its contents."""
-    with open(path) as f:
-'''
+def list_files(path):
+    """Return the names of all files in a directory."""
+''',
+        "\n\n",
+    ),
+    (
+        """\
+def set_name(self, value):
+    if not isinstance(value, str):
+        raise""",
+        "\n",
+    ),
+)
 
-BEFORE = '''\
-class Stack:
-    """A last-in, first-out collection."""
-
-    def __init__(self):
-        self.items = []
-
-    def push(self, item):
-        '''
-
-AFTER = """
-
-    def pop(self):
-        if not self.items:
-            raise IndexError("pop from an empty stack")
-        return self.items.pop()
-"""
+INFILL = (
+    (
+        """\
+def show(items):
+    for i in """,
+        """
+        print(i, items[i])
+""",
+    ),
+    (
+        """\
+def get(self, key):
+    try:
+        return self.cache[key]
+    except """,
+        """
+        return None
+""",
+    ),
+)
 
 
 def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -55,13 +69,16 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command takes 
     console = Console(highlight=False)
     with load() as llm:
         console.print(Rule("quipu complete", align="left"))
-        terminal.show(llm.ask_complete(COMPLETE, Sampling(max_tokens=60)), before=COMPLETE)
+        for prompt, stop in COMPLETE:
+            asked = llm.ask_complete(prompt, Sampling(max_tokens=60, stop=(stop,)))
+            terminal.show(asked, before=prompt)
         console.print(Rule("quipu infill", align="left"))
-        sampling = Sampling(max_tokens=40)
-        terminal.show(llm.ask_infill(BEFORE, AFTER, sampling), before=BEFORE, after=AFTER)
+        for before, after in INFILL:
+            asked = llm.ask_infill(before, after, Sampling(max_tokens=40, stop=("\n",)))
+            terminal.show(asked, before=before, after=after)
         console.print(Rule("quipu chat", align="left"))
         try:
-            terminal.show(llm.ask_chat([Message(role="user", content="Hello")], sampling))
+            terminal.show(llm.ask_chat([Message(role="user", content="Hello")], Sampling()))
         except AbilityError as error:
             console.print(f"quipu: {error}", style="dim", soft_wrap=True)
     console.print(Rule("next", align="left"))

@@ -29,6 +29,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         f"then --model is the server's name for it, and {API_KEY} in the environment its key",
     )
     group.add_argument("--tokenizer", metavar="PATH", help="tokenizer of a server's model")
+    group.add_argument(
+        "--context",
+        type=int,
+        metavar="N",
+        help="tokens of prompt and answer together, if a server does not tell",
+    )
     group.add_argument("--device", metavar="cpu|cuda", help="of torch (default: cuda if there is)")
     group.add_argument(
         "--dtype", metavar="TYPE", help="of torch: float32 (default on a CPU) or bfloat16"
@@ -44,6 +50,7 @@ def open_model(args: argparse.Namespace) -> LLM:
         tokenizer=args.tokenizer,
         device=args.device,
         dtype=args.dtype,
+        context=args.context,
         api_key=key,
     )
 
