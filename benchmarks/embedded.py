@@ -13,7 +13,6 @@ import math
 from quipu.cli.train import find_recipe
 from quipu.data.packing import Part, generator
 from quipu.llm import LLM, load
-from quipu.request import Completion
 from quipu.text.infill import Order
 from quipu.train.loop import Corpus
 
@@ -59,7 +58,6 @@ def exact(llm: LLM, chosen: list[tuple[str, str, str]], order: Order) -> int:
     hits = 0
     for before, middle, after in chosen:
         done = llm.infill(before, after, order=order, max_tokens=64, stop="\n")
-        assert isinstance(done, Completion)
         hits += done.text.strip() == middle
     return hits
 

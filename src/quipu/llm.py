@@ -1,19 +1,19 @@
 """The Python face: `quipu.load()` gives a model that completes, infills and chats."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypedDict, Unpack, cast, get_args
+from typing import Literal, Self, Unpack, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from quipu.answers import Asked, Options, collect, sampling_of
 from quipu.backend.open import open_backend
-from quipu.backend.protocol import Backend, ModelInfo, Stream
+from quipu.backend.protocol import Backend, ModelInfo
 from quipu.config import ChatFormat
 from quipu.errors import AbilityError, UsageError
-from quipu.request import Completion, Piece, Request, Sampling, Timings, TokenLogprob, Usage
+from quipu.request import Completion, Request, Sampling
 from quipu.text import chat, healing, infill
 from quipu.text.chat import Message, Role
 from quipu.text.infill import Order
@@ -79,99 +79,6 @@ def load(
     )
 
 
-class Options(TypedDict, total=False):
-    """Keyword options of every method that answers; meanings and ranges as in `Sampling`."""
-
-    max_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    min_p: float
-    repetition_penalty: float
-    logit_bias: Mapping[int, float]
-    seed: int | None
-    stop: str | Sequence[str]
-    n: int
-    logprobs: bool | int  # True: of the chosen tokens; a number: and of so many alternatives
-
-
-def sampling_of(options: Options) -> Sampling:
-    """The request's options from what a caller wrote. Raises UsageError for values out of range."""
-    stop = options.get("stop", ())
-    logprobs = options.get("logprobs", False)
-    plain = {name: value for name, value in options.items() if name not in ("stop", "logprobs")}
-    return Sampling(
-        **plain,  # type: ignore[arg-type]
-        stop=(stop,) if isinstance(stop, str) else tuple(stop),
-        logprobs=None if logprobs is False else int(logprobs),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A request under way: its stream, and what is needed to sum it up."""
-
-    stream: Stream
-    prompt_tokens: int
-    sampling: Sampling
-    started: float  # time.perf_counter()
-
-    def __iter__(self) -> Iterator[Piece]:
-        return iter(self.stream)
-
-    def cancel(self) -> None:
-        """Stop; unfinished answers end with finish_reason `cancelled`."""
-        self.stream.cancel()
-
-
-def collect(asked: Asked, watch: Callable[[Piece], None] | None = None) -> list[Completion]:
-    """Wait for all answers, in the order of their index; `watch` sees each piece as it comes."""
-    answers = [_Answer() for _ in range(asked.sampling.n)]
-    for piece in asked:
-        answers[piece.index].add(piece, time.perf_counter() - asked.started)
-        if watch is not None:
-            watch(piece)
-    return [answer.completion(asked) for answer in answers]
-
-
-class _Answer:
-    """Pieces of one answer, added up."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.token_ids: list[int] = []
-        self.logprobs: list[TokenLogprob] = []
-        self.last: Piece | None = None
-        self.first_s = self.last_s = 0.0
-
-    def add(self, piece: Piece, elapsed_s: float) -> None:
-        if not self.token_ids:
-            self.first_s = elapsed_s
-        self.last_s = elapsed_s
-        self.texts.append(piece.text)
-        self.token_ids.extend(piece.token_ids)
-        self.logprobs.extend(piece.logprobs)
-        self.last = piece
-
-    def completion(self, asked: Asked) -> Completion:
-        assert self.last is not None
-        assert self.last.finish_reason is not None
-        wanted = asked.sampling.logprobs
-        return Completion(
-            text="".join(self.texts),
-            token_ids=tuple(self.token_ids),
-            finish_reason=self.last.finish_reason,
-            usage=Usage(
-                prompt_tokens=asked.prompt_tokens,
-                completion_tokens=len(self.token_ids),
-                cached_tokens=self.last.cached_tokens,
-            ),
-            timings=Timings(first_token_s=self.first_s, total_s=self.last_s),
-            logprobs=tuple(t.logprob for t in self.logprobs) if wanted is not None else None,
-            top_logprobs=tuple(t.top for t in self.logprobs) if wanted else None,
-        )
-
-
 def _answer(asked: Asked, stream: bool) -> Completion | list[Completion] | Asked:
     if stream:
         return asked
@@ -215,38 +122,141 @@ class LLM:
     def info(self) -> ModelInfo:
         return self.backend.info
 
+    @overload
     def complete(
-        self, prompt: str, *, stream: bool = False, heal: bool = True, **options: Unpack[Options]
-    ) -> "Completion | list[Completion] | Asked":
+        self,
+        prompt: str,
+        *,
+        n: Literal[1] = ...,
+        stream: Literal[False] = ...,
+        heal: bool = ...,
+        **options: Unpack[Options],
+    ) -> Completion: ...
+    @overload
+    def complete(
+        self,
+        prompt: str,
+        *,
+        n: int,
+        stream: Literal[False] = ...,
+        heal: bool = ...,
+        **options: Unpack[Options],
+    ) -> Completion | list[Completion]: ...
+    @overload
+    def complete(
+        self,
+        prompt: str,
+        *,
+        stream: Literal[True],
+        n: int = ...,
+        heal: bool = ...,
+        **options: Unpack[Options],
+    ) -> Asked: ...
+    def complete(
+        self,
+        prompt: str,
+        *,
+        n: int = 1,
+        stream: bool = False,
+        heal: bool = True,
+        **options: Unpack[Options],
+    ) -> Completion | list[Completion] | Asked:
         """Continue a text. `heal` lets the last token of the prompt grow (token healing)."""
-        return _answer(self.ask_complete(prompt, sampling_of(options), heal=heal), stream)
+        asked = self.ask_complete(prompt, sampling_of(options, n), heal=heal)
+        return _answer(asked, stream)
 
+    @overload
     def infill(
         self,
         prefix: str,
         suffix: str,
         *,
-        order: Order = "spm",
+        n: Literal[1] = ...,
+        stream: Literal[False] = ...,
+        order: Order = ...,
+        heal: bool = ...,
+        **options: Unpack[Options],
+    ) -> Completion: ...
+    @overload
+    def infill(
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        n: int,
+        stream: Literal[False] = ...,
+        order: Order = ...,
+        heal: bool = ...,
+        **options: Unpack[Options],
+    ) -> Completion | list[Completion]: ...
+    @overload
+    def infill(
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        stream: Literal[True],
+        n: int = ...,
+        order: Order = ...,
+        heal: bool = ...,
+        **options: Unpack[Options],
+    ) -> Asked: ...
+    def infill(
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        n: int = 1,
         stream: bool = False,
+        order: Order = "spm",
         heal: bool = True,
         **options: Unpack[Options],
-    ) -> "Completion | list[Completion] | Asked":
+    ) -> Completion | list[Completion] | Asked:
         """Write what stands between prefix and suffix. AbilityError if the model cannot."""
-        asked = self.ask_infill(prefix, suffix, sampling_of(options), order=order, heal=heal)
+        asked = self.ask_infill(prefix, suffix, sampling_of(options, n), order=order, heal=heal)
         return _answer(asked, stream)
 
+    @overload
     def chat(
         self,
         messages: Sequence[Message | Mapping[str, str]],
         *,
+        n: Literal[1] = ...,
+        stream: Literal[False] = ...,
+        **options: Unpack[Options],
+    ) -> Completion: ...
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Message | Mapping[str, str]],
+        *,
+        n: int,
+        stream: Literal[False] = ...,
+        **options: Unpack[Options],
+    ) -> Completion | list[Completion]: ...
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Message | Mapping[str, str]],
+        *,
+        stream: Literal[True],
+        n: int = ...,
+        **options: Unpack[Options],
+    ) -> Asked: ...
+    def chat(
+        self,
+        messages: Sequence[Message | Mapping[str, str]],
+        *,
+        n: int = 1,
         stream: bool = False,
         **options: Unpack[Options],
-    ) -> "Completion | list[Completion] | Asked":
+    ) -> Completion | list[Completion] | Asked:
         """Answer a conversation: Messages, or mappings with `role` and `content`.
 
         AbilityError if the model is not tuned for chat.
         """
-        return _answer(self.ask_chat([_message(m) for m in messages], sampling_of(options)), stream)
+        asked = self.ask_chat([_message(m) for m in messages], sampling_of(options, n))
+        return _answer(asked, stream)
 
     def ask_complete(self, prompt: str, sampling: Sampling, *, heal: bool = True) -> Asked:
         """Start to continue a text. `heal`: as in `complete`."""

@@ -23,8 +23,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": {"model", "data", "checkpoint", "text"},
     "engine": {"model"},  # runners/torch alone, see below
     "backend": {"text", "checkpoint", "engine"},
-    "llm": {"text", "backend"},
-    "cli": {"text", "checkpoint", "data", "train", "backend", "llm", "quipu"},
+    "answers": {"backend"},
+    "llm": {"text", "backend", "answers"},
+    "cli": {"text", "checkpoint", "data", "train", "backend", "answers", "llm", "quipu"},
     "quipu": {"llm"},  # the package's own __init__: the public face
 }
 FORBIDDEN = {"utils", "util", "common", "helpers", "helper", "misc", "base", "manager"}

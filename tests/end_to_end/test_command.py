@@ -10,6 +10,7 @@ import pytest
 
 import quipu as face
 import small
+from conformance import openai_server
 from quipu.cli.main import COMMANDS
 from quipu.llm import LLM, embedded_models
 from quipu.text import chat
@@ -86,6 +87,18 @@ def test_a_word_under_the_cursor_is_healed(model):
         healed = llm.complete("def step_1_1(value, cou", max_tokens=12)
     assert healed.text.startswith("nt")
     assert whole.text[:6] in healed.text
+
+
+def test_a_server_answers_as_the_model_does_here(quipu, model, tmp_path):
+    (tmp_path / "f.py").write_text(PROMPT + "    <FILL_ME>\n    return value\n")
+    options = ("--max-tokens", 12, "--json", "--no-heal")
+    with face.load(model) as llm, openai_server.serve(llm.backend) as address:
+        there = ("--backend", address, "--model", openai_server.MODEL, "--tokenizer", model)
+        for verb in (("complete", PROMPT), ("infill", tmp_path / "f.py")):
+            remote = json.loads(quipu(*verb, *options, *there).out)
+            local = json.loads(quipu(*verb, *options, "--model", model).out)
+            assert remote["token_ids"] == local["token_ids"]
+            assert remote["text"] == local["text"]
 
 
 def test_stop_strings_end_the_answer_before_them(quipu, model):

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from quipu.llm import Asked, collect
+from quipu.answers import Asked, collect
 from quipu.request import Completion, Piece
 
 CONTEXT_LINES = 12  # of the text around an answer that a terminal shows
