@@ -1,7 +1,7 @@
 """JSON lines: the plain file between processes."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from quipu.errors import QuipuError
@@ -11,6 +11,18 @@ def append(path: Path, line: Mapping[str, object]) -> None:
     """Add one object as one line; a reader never sees half of it in the middle of the file."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def keep(path: Path, wanted: Callable[[dict[str, object]], bool]) -> None:
+    """Drop the lines of a file that are not wanted; the file is replaced whole. None: no file."""
+    if not path.exists():
+        return
+    temporary = path.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.touch()
+    for line in filter(wanted, read(path)):
+        append(temporary, line)
+    temporary.replace(path)
 
 
 def read(path: Path) -> Iterator[dict[str, object]]:

@@ -52,4 +52,5 @@ def installed_python() -> TrainRecipe:
         batch_tokens=4_096,
         matrix_lr=4e-3,
         other_lr=2e-3,
+        decay=0.8,
     )

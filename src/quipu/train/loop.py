@@ -1,13 +1,16 @@
 """The training loop: one process, one recipe, resumable at any saved step."""
 
 import dataclasses
+import fcntl
 import json
 import math
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -15,7 +18,7 @@ from quipu.data.documents import Document, gather, held_out
 from quipu.data.loader import Loader
 from quipu.data.packing import Infilling, Part, parts
 from quipu.errors import TrainingError
-from quipu.jsonl import append
+from quipu.jsonl import append, keep
 from quipu.model.transformer import Transformer, initialise
 from quipu.text.tokenizer import Tokenizer
 from quipu.text.vocabulary import train_tokenizer
@@ -24,7 +27,7 @@ from quipu.train.recipe import TrainRecipe
 from quipu.train.step import Learner, StepMetrics
 
 SAVE_EVERY_S = 60.0
-EVALUATE_EVERY = 100  # steps
+EVALUATIONS = 8  # in a whole run, on the held-out documents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +79,24 @@ def tokenizer_of(folder: Path, recipe: TrainRecipe, corpus: Corpus) -> Tokenizer
     return Tokenizer.load(path)
 
 
-def claim(folder: Path, recipe: TrainRecipe) -> None:
-    """Make the run's folder, or check that it belongs to the same recipe."""
+@contextmanager
+def claimed(folder: Path, recipe: TrainRecipe) -> Iterator[None]:
+    """Hold the run's folder, made if need be, for this process and this recipe alone."""
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(
+                f"run folder {folder}",
+                got="another process that trains in it",
+                remedy="stop that one first, or give another --run folder",
+            ) from None
+        _check_recipe(folder, recipe)
+        yield
+
+
+def _check_recipe(folder: Path, recipe: TrainRecipe) -> None:
     text = json.dumps(dataclasses.asdict(recipe), indent=1, default=str) + "\n"
     path = folder / "recipe.json"
     if not path.exists():
@@ -100,7 +118,11 @@ def train(
     TrainingError if the folder belongs to another recipe or the loss is no number; the last saved
     state is intact then.
     """
-    claim(folder, recipe)
+    with claimed(folder, recipe):
+        yield from _steps(recipe, folder, compiled, until)
+
+
+def _steps(recipe: TrainRecipe, folder: Path, compiled: bool, until: int) -> Iterator[Progress]:
     corpus = Corpus.read(recipe)
     tokenizer = tokenizer_of(folder, recipe, corpus)
     rows = recipe.batch_tokens // recipe.model.context
@@ -109,6 +131,7 @@ def train(
     initialise(model, torch.Generator().manual_seed(recipe.seed))
     learner = Learner(model, recipe, compiled=compiled)
     done = checkpoint.resume(folder, learner)
+    keep(folder / "metrics.jsonl", lambda line: cast(int, line["step"]) <= done)
     last = min(until or recipe.steps, recipe.steps)
     saved_at = time.monotonic()
     for number in range(done, last):
@@ -116,7 +139,7 @@ def train(
         metrics = _finite(learner.step(loader.batch(number), number), number)
         elapsed_s = time.monotonic() - began
         ended = number + 1 == last
-        evaluated = ended or (number + 1) % EVALUATE_EVERY == 0
+        evaluated = ended or (number + 1) % max(1, recipe.steps // EVALUATIONS) == 0
         progress = Progress(
             step=number + 1,
             steps=recipe.steps,

@@ -94,6 +94,25 @@ def test_a_run_folder_of_another_recipe_is_refused(tmp_path):
         _run(replace(recipe, seed=2), tmp_path / "run")
 
 
+def test_a_folder_in_which_another_process_trains_is_refused(tmp_path):
+    recipe = small.recipe(tmp_path / "corpus")
+    running = train(recipe, tmp_path / "run", compiled=False)
+    next(running)
+    with pytest.raises(TrainingError, match="another process"):
+        _run(recipe, tmp_path / "run")
+    running.close()
+    _run(recipe, tmp_path / "run", until=1)
+
+
+def test_metrics_hold_each_step_once_even_if_steps_were_lost(tmp_path):
+    recipe = small.recipe(tmp_path / "corpus", steps=4)
+    _run(recipe, tmp_path / "run", until=2)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_text(metrics.read_text() + '{"step": 3}\n')  # computed, never saved
+    _run(recipe, tmp_path / "run")
+    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == [1, 2, 3, 4]
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_state(tmp_path):
     recipe = small.recipe(tmp_path / "corpus")
     _run(recipe, tmp_path / "run", until=2)
