@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow check format train-embedded clean
+.PHONY: demo test test-slow check format train-embedded native-check native-bench clean
 
 # torch is pinned to one release in constraints.txt, so that tests mean the same everywhere.
 $(VENV)/.demo: pyproject.toml constraints.txt
@@ -36,6 +36,20 @@ format: $(VENV)/.test
 train-embedded: $(VENV)/.test  ## make the embedded model anew (about 40 minutes on two cores)
 	$(BIN)/quipu train quipu_recipes.embedded:installed_python --run runs/quipu-6m
 	$(BIN)/quipu export runs/quipu-6m src/quipu/weights/quipu-6m --force
+
+# The kernels as users get them, then under the sanitisers: addresses and undefined behaviour, threads.
+native-check:  ## build and test the C++ kernels (needs cmake and a C++20 compiler)
+	for sanitize in "" address,undefined thread; do \
+		build=build/native-$${sanitize:-release} && \
+		cmake -S native -B $$build -DQUIPU_SANITIZE=$$sanitize && \
+		cmake --build $$build && \
+		ctest --test-dir $$build --output-on-failure || exit 1; \
+	done
+
+native-bench:  ## speed of the C++ kernels beside the machine's read bandwidth
+	cmake -S native -B build/native-release -DQUIPU_SANITIZE=
+	cmake --build build/native-release --target bench_kernels
+	build/native-release/bench_kernels $(THREADS)
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info

@@ -1,0 +1,73 @@
+// Eight fp32 lanes of AVX2, with the operations that vector_*.h are written in.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace quipu {
+namespace {
+
+struct Lanes {
+  using F = __m256;
+  static constexpr int width = 8;
+
+  static F set(float x) { return _mm256_set1_ps(x); }
+  static F load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, F x) { _mm256_storeu_ps(p, x); }
+  static F load_some(const float* p, int count) {
+    if (count == width) return load(p);
+    float buffer[width] = {};
+    std::memcpy(buffer, p, static_cast<unsigned>(count) * sizeof(float));
+    return load(buffer);
+  }
+  static void store_some(float* p, F x, int count) {
+    if (count == width) return store(p, x);
+    float buffer[width];
+    store(buffer, x);
+    std::memcpy(p, buffer, static_cast<unsigned>(count) * sizeof(float));
+  }
+  static F load_bf16(const uint16_t* p) {
+    const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
+  }
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }    // a b + c
+  static F fnma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a b
+  static F max(F a, F b) { return _mm256_max_ps(a, b); }  // b where either is NaN
+  static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F abs(F a) { return _mm256_andnot_ps(set(-0.0f), a); }
+  static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static F times_power_of_two(F a, F n) {  // n whole, -126..127
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return mul(a, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+  }
+  static float sum(F a) {
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+  }
+  static float largest(F a) {
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+  }
+  static void store_int8(int8_t* p, F x) {  // rounded to nearest even, in -127..127
+    const __m256i wide = _mm256_cvtps_epi32(x);
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  }
+  // Index of the first lane that equals x, or width.
+  static int first_equal(F a, float x) {
+    const int mask = _mm256_movemask_ps(_mm256_cmp_ps(a, set(x), _CMP_EQ_OQ));
+    return mask == 0 ? width : __builtin_ctz(static_cast<unsigned>(mask));
+  }
+};
+
+}  // namespace
+}  // namespace quipu

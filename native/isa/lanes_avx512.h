@@ -1,0 +1,56 @@
+// Sixteen fp32 lanes of AVX-512, with the operations that vector_*.h are written in.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace quipu {
+namespace {
+
+struct Lanes {
+  using F = __m512;
+  static constexpr int width = 16;
+
+  static __mmask16 first_lanes(int count) { return static_cast<__mmask16>((1u << count) - 1); }
+  static F set(float x) { return _mm512_set1_ps(x); }
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, F x) { _mm512_storeu_ps(p, x); }
+  static F load_some(const float* p, int count) {
+    return _mm512_maskz_loadu_ps(first_lanes(count), p);
+  }
+  static void store_some(float* p, F x, int count) {
+    _mm512_mask_storeu_ps(p, first_lanes(count), x);
+  }
+  static F load_bf16(const uint16_t* p) {
+    const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+  }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }    // a b + c
+  static F fnma(F a, F b, F c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a b
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }  // b where either is NaN
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F abs(F a) { return _mm512_abs_ps(a); }
+  static F round(F a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  static F times_power_of_two(F a, F n) { return _mm512_scalef_ps(a, n); }
+  static float sum(F a) { return _mm512_reduce_add_ps(a); }
+  static float largest(F a) { return _mm512_reduce_max_ps(a); }
+  static void store_int8(int8_t* p, F x) {  // rounded to nearest even, in -127..127
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                     _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+  }
+  // Index of the first lane that equals x, or width.
+  static int first_equal(F a, float x) {
+    const __mmask16 mask = _mm512_cmp_ps_mask(a, set(x), _CMP_EQ_OQ);
+    return mask == 0 ? width : __builtin_ctz(mask);
+  }
+};
+
+}  // namespace
+}  // namespace quipu

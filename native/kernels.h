@@ -1,0 +1,98 @@
+// The one table through which everything reaches code compiled for an instruction set.
+//
+// Letters, as in model/transformer.py: T packed tokens, D model width, H query heads, K key/value
+// heads, E head size, F feed-forward, P pages. Of a weight matrix: O outputs, I inputs, G = I / 32
+// groups of inputs, B = ceil(O / 16) panels of outputs.
+//
+// This file is included by translation units of every instruction set, so it holds plain types only:
+// a function body here could be linked from an AVX-512 object into baseline code.
+#pragma once
+
+#include <cstdint>
+
+#include "isa.h"
+
+namespace quipu {
+
+constexpr int panel_outputs = 16;   // one 512-bit register of sums, two of 256 bits
+constexpr int group_inputs = 32;    // of GGUF's q8_0 and q4_0, so that both are repacked exactly
+constexpr int key_block = 32;       // keys that attention scores before it updates its maximum
+constexpr int max_head_size = 256;
+constexpr int max_group_heads = 64;  // query heads of one key/value head
+constexpr int query_block = 8;       // queries that attention carries over the keys together
+
+enum class Format { bf16, int8, int4 };
+
+// A weight matrix [O, I] in packed form (weights.h says how it lies). Owns nothing.
+struct Matrix {
+  Format format;
+  int32_t outputs;         // O
+  int32_t inputs;          // I, a multiple of 32
+  const uint8_t* values;   // bf16 [B, I / 2, 16, 2]; int8 [B, G, 8, 16, 4]; int4 [B, G, 4, 16, 4]
+  const uint16_t* scales;  // fp16 [B, G, 16]; null for bf16
+};
+
+// Activations [T, I] as the kernels of one instruction set want them. Owns nothing.
+struct Activations {
+  int32_t rows;         // T
+  int32_t inputs;       // I
+  const float* x;       // [T, I]
+  int8_t* q;            // [T, I], in -127..127
+  float* scale;         // [T, G]: x is about q * scale
+  int32_t* less8;       // [T, G]: -8 * sum of q, takes the offset of int4 out of a dot product
+  int32_t* less128;     // [T, G]: -128 * sum of q, the same for int8
+  uint16_t* bf16;       // [T, I]
+};
+
+// Part of a product: panels [first_panel, last_panel) of rows [first_row, last_row).
+struct Tile {
+  int32_t first_panel, last_panel;
+  int32_t first_row, last_row;
+};
+
+// One sequence's new queries against its keys and values in pages. Owns nothing.
+struct AttendTask {
+  const float* q;         // [T, H, E], rotated
+  float* out;             // [T, H, E]
+  const void* keys;       // [P, page_size, K, E], rotated; bf16 or fp32
+  const void* values;     // [P, page_size, K, E]
+  const int32_t* pages;   // the pages of this sequence, in order of position
+  int32_t queries;        // T
+  int32_t first_position;  // of the first query; query t sees positions 0..first_position + t
+  int32_t heads;          // H, a multiple of K
+  int32_t kv_heads;       // K
+  int32_t head_size;      // E, a multiple of 16, at most max_head_size
+  int32_t page_size;
+  bool bf16;              // type of keys and values
+  float scale;            // on scores: 1 / sqrt(E)
+};
+
+// Every function is free of allocation and exceptions, trusts its arguments (the ops check them) and
+// runs on one thread. A row's result depends on that row alone, bit for bit, however rows are tiled.
+struct Kernels {
+  Isa isa;
+  // Fills what `multiply` reads for this format, of rows [first, last).
+  void (*prepare)(const Activations& x, Format format, int32_t first, int32_t last);
+  // y [T, O] = x [T, I] w [O, I]^T, the tile only.
+  void (*multiply)(const Matrix& w, const Activations& x, const Tile& tile, float* y);
+  // y [T, D] = x / sqrt(mean(x^2) + eps) * weight [D]; y may be x.
+  void (*rms_norm)(const float* x, const float* weight, float eps, int32_t rows, int32_t width,
+                   float* y);
+  // x [T, H, E] in place: pairs (e, e + E / 2) turned by cos, sin [T, E / 2].
+  void (*rotate)(float* x, const float* cos, const float* sin, int32_t rows, int32_t heads,
+                 int32_t head_size);
+  // out [size] = silu(gate) * up; out may be either.
+  void (*silu_mul)(const float* gate, const float* up, int64_t size, float* out);
+  // Query heads of `kv_head`, queries [first, last), at most query_block of them.
+  void (*attend)(const AttendTask& task, int32_t kv_head, int32_t first, int32_t last);
+  // Index of the first largest of x [size], size > 0; a NaN is never it unless x[0] is.
+  int32_t (*argmax)(const float* x, int32_t size);
+};
+
+// Of an instruction set that this build has; `isa` must not be above detect_isa().
+const Kernels& kernels_of(Isa isa);
+
+// True if kernels for it were compiled; where not, kernels_of gives those of the next lower set.
+bool has_kernels(Isa isa);
+
+}  // namespace quipu

@@ -1,0 +1,232 @@
+// Products of every format and instruction set against double precision and against each other.
+#include <cstring>
+#include <memory>
+
+#include "check.h"
+#include "multiply.h"
+#include "numbers.h"
+#include "weights.h"
+
+using namespace quipu;
+
+namespace {
+
+// fp32 sums of some thousand terms in any order.
+constexpr double fp32_sums = 2e-6;
+// Sums of bf16 products by dpbf16, which flushes subnormals and rounds once per pair.
+constexpr double bf16_sums = 4e-6;
+// Activations rounded to 8 bits in groups of 32: each off by at most 1/254 of its group's largest.
+constexpr double activation_rounding = 6e-3;
+// Activations rounded to bf16: 8 bits of mantissa.
+constexpr double bf16_rounding = 3e-3;
+
+struct Aligned {
+  explicit Aligned(size_t size) : bytes(size + 64) {}
+  void* data() {
+    void* at = bytes.data();
+    size_t space = bytes.size();
+    return std::align(64, bytes.size() - 64, at, space);
+  }
+  std::vector<uint8_t> bytes;
+};
+
+struct Case {
+  Case(Format format, int32_t outputs, int32_t inputs)
+      : values(value_bytes(format, outputs, inputs)),
+        scales(scale_bytes(format, outputs, inputs)),
+        weights(static_cast<size_t>(outputs) * static_cast<size_t>(inputs)) {
+    Random random(static_cast<uint64_t>(outputs) * 7919 + static_cast<uint64_t>(inputs));
+    const std::vector<float> plain = random.bells(weights.size());
+    auto* packed_scales = static_cast<uint16_t*>(scales.data());
+    matrix = {format, outputs, inputs, static_cast<uint8_t*>(values.data()), packed_scales};
+    if (format == Format::bf16)
+      fill_bf16(plain);
+    else
+      fill_integers(plain, packed_scales);
+  }
+
+  void fill_bf16(const std::vector<float>& plain) {
+    std::vector<uint16_t> words(plain.size());
+    for (size_t i = 0; i < plain.size(); ++i) {
+      words[i] = bf16_of_float(plain[i]);
+      weights[i] = float_of_bf16(words[i]);
+    }
+    pack_bf16(words.data(), matrix.outputs, matrix.inputs, static_cast<uint8_t*>(values.data()));
+  }
+
+  void fill_integers(const std::vector<float>& plain, uint16_t* packed_scales) {
+    std::vector<int8_t> integers(plain.size());
+    std::vector<uint16_t> loose(plain.size() / group_inputs);
+    quantise(matrix.format, plain.data(), matrix.outputs, matrix.inputs, integers.data(),
+             loose.data());
+    for (size_t i = 0; i < plain.size(); ++i)
+      weights[i] = static_cast<float>(integers[i]) * float_of_fp16(loose[i / group_inputs]);
+    pack_integers(matrix.format, integers.data(), loose.data(), matrix.outputs, matrix.inputs,
+                  static_cast<uint8_t*>(values.data()), packed_scales);
+  }
+
+  std::vector<double> reference(const std::vector<float>& x) const {
+    const size_t inputs = static_cast<size_t>(matrix.inputs), rows = x.size() / inputs;
+    std::vector<double> out;
+    for (size_t row = 0; row < rows; ++row) {
+      for (size_t o = 0; o < static_cast<size_t>(matrix.outputs); ++o) {
+        double sum = 0;
+        for (size_t i = 0; i < inputs; ++i)
+          sum += double{x[row * inputs + i]} * double{weights[o * inputs + i]};
+        out.push_back(sum);
+      }
+    }
+    return out;
+  }
+
+  Aligned values, scales;
+  std::vector<float> weights;  // [O, I], what the packed form stands for
+  Matrix matrix{};
+};
+
+struct Rows {
+  Rows(const Kernels& kernels, Threads& threads, Format format, const std::vector<float>& source,
+       int32_t inputs)
+      : x(source),
+        rows(static_cast<int32_t>(x.size() / static_cast<size_t>(inputs))),
+        scratch(activation_bytes(rows, inputs)),
+        activations(lay_out(x.data(), rows, inputs, scratch.data())) {
+    CHECK(prepare(kernels, threads, format, activations) == ok);
+  }
+  std::vector<float> x;
+  int32_t rows;
+  Aligned scratch;
+  Activations activations;
+};
+
+using Product = Error (*)(const Kernels&, Threads&, const Matrix&, const Activations&, float*);
+
+std::vector<float> product(Product multiply, const Kernels& kernels, Threads& threads,
+                           const Case& at, const std::vector<float>& x) {
+  Rows rows(kernels, threads, at.matrix.format, x, at.matrix.inputs);
+  std::vector<float> y(static_cast<size_t>(rows.rows) * static_cast<size_t>(at.matrix.outputs), NAN);
+  CHECK(multiply(kernels, threads, at.matrix, rows.activations, y.data()) == ok);
+  return y;
+}
+
+// What the kernels see: activations after the rounding that the instruction set prescribes.
+std::vector<float> as_seen(const Kernels& kernels, Format format, std::vector<float> x) {
+  if (kernels.isa == Isa::portable) return x;
+  if (format == Format::bf16) {
+    if (kernels.isa == Isa::avx2) return x;
+    for (float& value : x) value = float_of_bf16(bf16_of_float(value));
+    return x;
+  }
+  for (size_t g = 0; g < x.size(); g += group_inputs) {
+    float largest = 0;
+    for (size_t i = g; i < g + group_inputs; ++i) largest = std::fmax(largest, std::fabs(x[i]));
+    for (size_t i = g; i < g + group_inputs && largest > 0; ++i)
+      x[i] = std::nearbyint(x[i] * (127 / largest)) * (largest / 127);
+  }
+  return x;
+}
+
+void unpacking_returns_what_was_packed(Format format) {
+  const Case at(format, 35, 96);
+  for (int32_t o = 0; o < 35; ++o)
+    for (int32_t i = 0; i < 96; ++i)
+      CHECK(weight_at(at.matrix, o, i) == at.weights[static_cast<size_t>(o * 96 + i)]);
+}
+
+void products_match_double_precision(const Kernels& kernels, Format format, int32_t outputs,
+                                     int32_t inputs, size_t rows) {
+  const Case at(format, outputs, inputs);
+  Threads threads(2);
+  const std::vector<float> x = Random(rows).bells(rows * static_cast<size_t>(inputs));
+  const std::vector<float> y = product(gemm, kernels, threads, at, x);
+  const std::vector<double> exact = at.reference(as_seen(kernels, format, x));
+  const bool bf16 = format == Format::bf16;
+  check_close("product", isa_name(kernels.isa), y, exact, bf16 ? bf16_sums : fp32_sums);
+  check_close("product with plain activations", isa_name(kernels.isa), y, at.reference(x),
+              bf16 ? bf16_rounding : activation_rounding);
+}
+
+void rows_do_not_depend_on_other_rows(const Kernels& kernels, Format format) {
+  const int32_t outputs = 83, inputs = 160;
+  constexpr size_t width = 160, height = 83, rows = 21;
+  const Case at(format, outputs, inputs);
+  Threads one(1), three(3);
+  const std::vector<float> x = Random(5).bells(rows * width);
+  const std::vector<float> all = product(gemm, kernels, one, at, x);
+  CHECK(product(gemm, kernels, three, at, x) == all);
+  for (size_t count = 1; count <= gemv_rows; ++count) {
+    const size_t first = rows - count - 2;
+    const std::vector<float> some(x.begin() + static_cast<long>(first * width),
+                                  x.begin() + static_cast<long>((first + count) * width));
+    const std::vector<float> few = product(gemv, kernels, three, at, some);
+    CHECK(std::memcmp(few.data(), &all[first * height], count * height * sizeof(float)) == 0);
+  }
+}
+
+void integer_formats_agree_across_vector_sets(const Kernels& a, const Kernels& b, Format format) {
+  const Case at(format, 50, 1408);
+  Threads threads(1);
+  const std::vector<float> x = Random(9).bells(5 * 1408);
+  CHECK(product(gemm, a, threads, at, x) == product(gemm, b, threads, at, x));
+}
+
+void extremes_do_not_overflow(const Kernels& kernels, Format format) {
+  const int32_t inputs = 64;
+  const size_t size = 16 * 64;
+  const std::vector<int8_t> lowest(size, format == Format::int8 ? -128 : -8);
+  const std::vector<uint16_t> ones(size / group_inputs, fp16_of_float(1));
+  Case at(format, 16, inputs);
+  pack_integers(format, lowest.data(), ones.data(), 16, inputs,
+                static_cast<uint8_t*>(at.values.data()), static_cast<uint16_t*>(at.scales.data()));
+  Threads threads(1);
+  const std::vector<float> y = product(gemv, kernels, threads, at, std::vector<float>(64, -127));
+  for (const float sum : y) CHECK(sum == 64.0f * 127 * (format == Format::int8 ? 128 : 8));
+  for (const float sum : product(gemv, kernels, threads, at, std::vector<float>(64, 0)))
+    CHECK(sum == 0);
+}
+
+void wrong_shapes_are_errors() {
+  Threads threads(1);
+  const Kernels& kernels = kernels_of(Isa::portable);
+  const Case at(Format::int8, 16, 64);
+  Rows rows(kernels, threads, Format::int8, std::vector<float>(9 * 32), 32);
+  float y[16 * 9];
+  CHECK(gemm(kernels, threads, at.matrix, rows.activations, y) != ok);
+  Rows many(kernels, threads, Format::int8, std::vector<float>(9 * 64), 64);
+  CHECK(gemv(kernels, threads, at.matrix, many.activations, y) != ok);
+  Matrix odd = at.matrix;
+  odd.inputs = 63;
+  CHECK(gemm(kernels, threads, odd, many.activations, y) != ok);
+}
+
+void half_precision_round_trips() {
+  for (uint32_t bits = 0; bits < 0x7c00; ++bits)
+    CHECK(fp16_of_float(float_of_fp16(static_cast<uint16_t>(bits))) == bits);
+  CHECK(fp16_of_float(65520.0f) == 0x7c00);
+  CHECK(fp16_of_float(1.0f + 1.0f / 2048) == 0x3c00);
+  CHECK(bf16_of_float(1.0f + 1.0f / 256) == 0x3f80);
+}
+
+void check_kernels(const Kernels& kernels, Format format) {
+  products_match_double_precision(kernels, format, 1, 32, 1);
+  products_match_double_precision(kernels, format, 17, 96, 3);
+  products_match_double_precision(kernels, format, 40, 512, 19);
+  products_match_double_precision(kernels, format, 33, 2048, 8);
+  rows_do_not_depend_on_other_rows(kernels, format);
+  if (format != Format::bf16) extremes_do_not_overflow(kernels, format);
+}
+
+}  // namespace
+
+int main() {
+  half_precision_round_trips();
+  wrong_shapes_are_errors();
+  const std::vector<const Kernels*> all = available_kernels();
+  for (const Format format : {Format::bf16, Format::int8, Format::int4}) {
+    unpacking_returns_what_was_packed(format);
+    for (const Kernels* kernels : all) check_kernels(*kernels, format);
+    for (size_t i = 2; i < all.size() && format != Format::bf16; ++i)
+      integer_formats_agree_across_vector_sets(*all[1], *all[i], format);
+  }
+  return verdict();
+}
