@@ -32,7 +32,7 @@ constexpr uint32_t bit(int number) { return uint32_t{1} << number; }
 
 bool all(uint32_t word, uint32_t wanted) { return (word & wanted) == wanted; }
 
-// Register files that the operating system saves; asked by hand because the intrinsic needs -mxsave.
+// Register files that the operating system saves; asked by hand: the intrinsic needs -mxsave.
 uint64_t saved_state() {
   uint32_t low = 0, high = 0;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));

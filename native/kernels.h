@@ -4,8 +4,8 @@
 // heads, E head size, F feed-forward, P pages. Of a weight matrix: O outputs, I inputs, G = I / 32
 // groups of inputs, B = ceil(O / 16) panels of outputs.
 //
-// This file is included by translation units of every instruction set, so it holds plain types only:
-// a function body here could be linked from an AVX-512 object into baseline code.
+// This file is included by translation units of every instruction set, so it holds plain types
+// only: a function body here could be linked from an AVX-512 object into baseline code.
 #pragma once
 
 #include <cstdint>
@@ -67,8 +67,9 @@ struct AttendTask {
   float scale;            // on scores: 1 / sqrt(E)
 };
 
-// Every function is free of allocation and exceptions, trusts its arguments (the ops check them) and
-// runs on one thread. A row's result depends on that row alone, bit for bit, however rows are tiled.
+// Every function is free of allocation and exceptions, trusts its arguments (the ops check them)
+// and runs on one thread. A row's result depends on that row alone, bit for bit, however rows are
+// tiled.
 struct Kernels {
   Isa isa;
   // Fills what `multiply` reads for this format, of rows [first, last).

@@ -79,7 +79,8 @@ Error gemm(const Kernels& kernels, Threads& threads, const Matrix& w, const Acti
   threads.parallel_for(panels(w), [&](int64_t begin, int64_t end) {
     for (int32_t row = 0; row < x.rows; row += block) {
       const int32_t last = std::min(row + block, x.rows);
-      kernels.multiply(w, x, {static_cast<int32_t>(begin), static_cast<int32_t>(end), row, last}, y);
+      const Tile tile = {static_cast<int32_t>(begin), static_cast<int32_t>(end), row, last};
+      kernels.multiply(w, x, tile, y);
     }
   });
   return ok;

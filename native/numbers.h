@@ -1,5 +1,6 @@
-// bf16 and fp16 as 16-bit words. Internal linkage throughout: units of every instruction set include
-// this, and an inline function that the linker may merge could carry AVX-512 into baseline code.
+// bf16 and fp16 as 16-bit words. Internal linkage throughout: units of every instruction set may
+// include this, and an inline function that the linker merges could carry AVX-512 into baseline
+// code.
 #pragma once
 
 #include <cstdint>

@@ -5,10 +5,10 @@
 // words of a register belong to 16 outputs. Products therefore need no sum across lanes, and sums
 // over inputs run in one order for any number of rows. Outputs that are not there are zeros.
 //
-// int8: stored as value + 128, a byte without sign, one fp16 scale per output and group of 32 inputs.
-// int4: symmetric, stored as value + 8, value in -8..7, same scales: GGUF's q4_0 repacks exactly, a
-//   block costs 4.5 bits a weight where a minimum costs 5, and decoding is bound by those bits; the
-//   minimum's gain in accuracy is left to a quantiser that is fitted to data. The low half of byte
+// int8: stored as value + 128, a byte without sign; one fp16 scale per output and group of 32.
+// int4: symmetric, stored as value + 8, value in -8..7, same scales: GGUF's q4_0 repacks exactly,
+//   and a weight costs 4.5 bits where a minimum would make it 5, which is what decoding waits for;
+//   the accuracy that a minimum buys is left to a quantiser fitted to data. The low half of byte
 //   [b, g, r, o, i] holds input 4 r + i of the group, the high half input 16 + 4 r + i.
 #pragma once
 

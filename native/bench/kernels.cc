@@ -1,4 +1,4 @@
-// Micro-benchmarks: GB/s of gemv beside the measured read bandwidth, GOP/s of gemm, us of attention.
+// Micro-benchmarks: GB/s of gemv beside measured read bandwidth, GOP/s of gemm, us of attention.
 //
 //   QUIPU_ISA=avx512 bench_kernels [THREADS]
 //
@@ -23,10 +23,12 @@ namespace {
 constexpr size_t beyond_caches = size_t{256} << 20;
 constexpr int32_t prefill_rows = 512;
 constexpr int runs = 7;
+constexpr size_t page = 4096;
 
 struct Buffer {
   explicit Buffer(size_t size)
-      : bytes(static_cast<uint8_t*>(std::aligned_alloc(4096, (size + 4095) / 4096 * 4096)), std::free),
+      : bytes(static_cast<uint8_t*>(std::aligned_alloc(page, (size + page - 1) / page * page)),
+              std::free),
         size(size) {
     if (bytes == nullptr) std::abort();
     for (size_t i = 0; i < size; ++i) bytes.get()[i] = static_cast<uint8_t>(i * 37 >> 3 & 0x3f);
@@ -131,8 +133,8 @@ double attend_us(Bench& bench, int32_t heads, int32_t kv_heads, int32_t queries,
 }
 
 void report_attention(Bench& bench) {
-  std::printf("\nattention, head size 64, bf16 pages of 16, us\n%-22s %12s %12s\n", "heads/kv heads",
-              "1 of 2048", "512 of 512");
+  std::printf("\nattention, head size 64, bf16 pages of 16, us\n%-22s %12s %12s\n",
+              "heads/kv heads", "1 of 2048", "512 of 512");
   for (const auto& [heads, kv_heads] : {std::pair{8, 8}, std::pair{32, 4}})
     std::printf("%d/%-20d %12.1f %12.1f\n", heads, kv_heads,
                 attend_us(bench, heads, kv_heads, 1, 2048),

@@ -27,8 +27,8 @@ __m256i word(const void* p) {
 
 __m256i load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
-// The dot product of a group for 8 outputs, half a panel; `p` is at the half's 32 bytes. Sums of two
-// products must fit 16 bits, so the byte without sign is |weight| and the activation takes the sign.
+// The dot product of a group for 8 outputs, half a panel; `p` is at the half's 32 bytes. Sums of
+// two products must fit 16 bits: the byte without sign is |weight|, the activation takes the sign.
 struct Int8 {
   static constexpr int bytes = 512;
   static __m256i dot(const uint8_t* p, const int8_t* q, int32_t) {

@@ -1,5 +1,5 @@
-// Kernels for AVX-512 F, BW, VL, DQ, VNNI and BF16. Compiled with flags of its own; includes nothing
-// whose inline functions the linker might share with baseline code.
+// Kernels for AVX-512 F, BW, VL, DQ, VNNI and BF16. Compiled with flags of its own; includes
+// nothing whose inline functions the linker might share with baseline code.
 #include <immintrin.h>
 
 #include "lanes_avx512.h"

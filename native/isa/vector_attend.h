@@ -1,9 +1,9 @@
 // Attention of the query heads of one key/value head, streaming over blocks of keys.
 //
 // A block of keys and values is widened to fp32 once and then used by every query head that shares
-// it, so nothing is repeated per head. Blocks begin at multiples of key_block positions, whatever the
-// page size and however a prompt is cut into chunks, and a key that a query must not see is left out,
-// not masked by a number: a query's result depends on its own context alone.
+// it, so nothing is repeated per head. Blocks begin at multiples of key_block positions, whatever
+// the page size and however a prompt is cut into chunks, and a key that a query must not see is
+// left out: a query's result depends on its own context alone.
 #pragma once
 
 #include "../kernels.h"

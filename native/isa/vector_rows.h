@@ -8,7 +8,8 @@ namespace {
 
 using F = Lanes::F;
 
-// e^x: x = n ln 2 + r, |r| <= ln 2 / 2, Taylor to r^7 / 7! (next term 5e-9). Clamped to normal numbers.
+// e^x: x = n ln 2 + r, |r| <= ln 2 / 2, Taylor to r^7 / 7! (the next term is 5e-9). Clamped to
+// results that are normal numbers.
 F exponential(F x) {
   x = Lanes::min(Lanes::set(88.0f), Lanes::max(Lanes::set(-87.0f), x));
   const F n = Lanes::round(Lanes::mul(x, Lanes::set(1.44269504f)));

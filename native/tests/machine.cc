@@ -51,7 +51,8 @@ void sleeping_workers_wake() {
   std::atomic<int> sum{0};
   for (int repeat = 0; repeat < 3; ++repeat) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    threads.parallel_for(3, [&](int64_t begin, int64_t end) { sum += static_cast<int>(end - begin); });
+    const auto count = [&](int64_t begin, int64_t end) { sum += static_cast<int>(end - begin); };
+    threads.parallel_for(3, count);
   }
   CHECK(sum == 9);
 }

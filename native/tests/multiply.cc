@@ -104,7 +104,8 @@ using Product = Error (*)(const Kernels&, Threads&, const Matrix&, const Activat
 std::vector<float> product(Product multiply, const Kernels& kernels, Threads& threads,
                            const Case& at, const std::vector<float>& x) {
   Rows rows(kernels, threads, at.matrix.format, x, at.matrix.inputs);
-  std::vector<float> y(static_cast<size_t>(rows.rows) * static_cast<size_t>(at.matrix.outputs), NAN);
+  const size_t size = static_cast<size_t>(rows.rows) * static_cast<size_t>(at.matrix.outputs);
+  std::vector<float> y(size, NAN);
   CHECK(multiply(kernels, threads, at.matrix, rows.activations, y.data()) == ok);
   return y;
 }

@@ -22,7 +22,8 @@ void norms_match(const Kernels& kernels, int32_t rows, int32_t width) {
     double squares = 0;
     for (size_t d = 0; d < n; ++d) squares += double{x[row + d]} * double{x[row + d]};
     const double factor = 1 / std::sqrt(squares / width + 1e-5);
-    for (size_t d = 0; d < n; ++d) expected[row + d] = double{x[row + d]} * factor * double{weight[d]};
+    for (size_t d = 0; d < n; ++d)
+      expected[row + d] = double{x[row + d]} * factor * double{weight[d]};
   }
   check_close("rms_norm", isa_name(kernels.isa), y, expected, fp32_steps);
 }
