@@ -34,11 +34,10 @@ def _summed_loss(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tenso
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What one step reports: mean loss in nats per trained token, gradient norm, tokens trained."""
+    """What one step reports: mean loss in nats per trained token, norm of the whole gradient."""
 
     loss: float
     gradient_norm: float
-    trained_tokens: int
 
 
 class Learner:
@@ -91,7 +90,7 @@ class Learner:
             optimiser.param_groups[0]["lr"] = peak * factor
             optimiser.step()
         self.publish()
-        return StepMetrics(loss=total, gradient_norm=float(norm), trained_tokens=trained)
+        return StepMetrics(loss=total, gradient_norm=float(norm))
 
     def _backward(self, batch: Row, part: slice, trained: int) -> float:
         """Add the gradient of one micro-batch to the master weights; its share of the mean loss."""
