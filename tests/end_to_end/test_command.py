@@ -123,6 +123,15 @@ def test_the_embedded_model_infills_what_fits_both_sides():
     assert "items" in found.text
 
 
+def test_the_demo_shows_answers_in_their_place_and_says_what_chat_needs(quipu):
+    ran = quipu("demo")
+    assert ran.code == 0
+    assert "import os" in ran.out
+    assert "    for i in range" in ran.out or "    for i in items" in ran.out
+    assert "        return None" in ran.out
+    assert "codellama-7b-instruct" in ran.out
+
+
 def test_embedded_models_are_small_enough_to_ship():
     assert embedded_models()
     for path in embedded_models().values():

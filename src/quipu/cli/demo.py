@@ -71,11 +71,13 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command takes 
         console.print(Rule("quipu complete", align="left"))
         for prompt, stop in COMPLETE:
             asked = llm.ask_complete(prompt, Sampling(max_tokens=60, stop=(stop,)))
-            terminal.show(asked, before=prompt)
+            terminal.show(asked, before=prompt, always_around=True)
+            console.print()
         console.print(Rule("quipu infill", align="left"))
         for before, after in INFILL:
             asked = llm.ask_infill(before, after, Sampling(max_tokens=40, stop=("\n",)))
-            terminal.show(asked, before=before, after=after)
+            terminal.show(asked, before=before, after=after, always_around=True)
+            console.print()
         console.print(Rule("quipu chat", align="left"))
         try:
             terminal.show(llm.ask_chat([Message(role="user", content="Hello")], Sampling()))

@@ -31,16 +31,23 @@ def as_json(completion: Completion) -> str:
     return json.dumps(found, ensure_ascii=False)
 
 
-def show(asked: Asked, *, before: str = "", after: str = "", json_lines: bool = False) -> None:
+def show(
+    asked: Asked,
+    *,
+    before: str = "",
+    after: str = "",
+    json_lines: bool = False,
+    always_around: bool = False,
+) -> None:
     """Write the answers to stdout: streamed, between `before` and `after` when a person looks on.
 
-    A pipe gets the bare text of the answers, and nothing else.
+    A pipe gets the bare text of the answers, and nothing else unless `always_around`.
     """
     if json_lines:
         for completion in collect(asked):
             print(as_json(completion))
         return
-    screen = _Screen(sys.stdout)
+    screen = _Screen(sys.stdout, always_around)
     if asked.sampling.n == 1:
         screen.dim(_last_lines(before))
         completions = collect(asked, screen.piece)
@@ -77,13 +84,14 @@ def summary(completions: list[Completion]) -> None:
 class _Screen:
     """Writes text as it is; colours only what is around it, and only on a terminal."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, always_around: bool) -> None:
         self.file = file
         self.colours = file.isatty()
+        self.around = self.colours or always_around
 
     def dim(self, text: str) -> None:
-        if self.colours and text:
-            self._write(_DIM + text + _PLAIN)
+        if self.around and text:
+            self._write(_DIM + text + _PLAIN if self.colours else text)
 
     def heading(self, text: str) -> None:
         self._write(f"{_DIM}── {text} ──{_PLAIN}\n" if self.colours else f"--- {text} ---\n")
