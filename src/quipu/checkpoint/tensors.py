@@ -21,7 +21,7 @@ PLAIN: dict[str, np.dtype[np.generic]] = {
     "bf16": np.dtype("<u2"),
 }
 QUANTISED = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k")
-WRITABLE = (*PLAIN, "q8_0")  # formats that a cast can produce
+WRITABLE = (*PLAIN, "q8_0", "q4_0")  # formats that a cast can produce
 
 _BLOCK_VALUES = 1 << 20  # values cast at a time: 4 MiB of float32
 
@@ -120,7 +120,7 @@ def _encode(values: npt.NDArray[np.float32], dtype: str) -> Array:
     assert dtype in WRITABLE, dtype
     if dtype == "f32":
         return values
-    if dtype == "q8_0":
+    if dtype not in PLAIN:
         quantised: Array = gguf.quantize(values, ggml_type(dtype))
         return quantised
     if dtype == "bf16":

@@ -132,7 +132,7 @@ def test_a_tokenizer_that_does_not_fit_is_refused(make_hf: MakeHf, tmp_path: Pat
     [
         ({"to": "onnx"}, "target layout; got onnx; allowed: hf, meta, gguf"),
         ({"to": "hf", "dtype": "q8_0"}, "format of weights in hf; got q8_0; allowed: f32, f16, b"),
-        ({"to": "gguf", "dtype": "q4_k"}, "got q4_k; allowed: f32, f16, bf16, q8_0"),
+        ({"to": "gguf", "dtype": "q4_k"}, "got q4_k; allowed: f32, f16, bf16, q8_0, q4_0"),
         ({"to": "gguf", "shards": 2}, "number of shards in gguf; got 2; allowed: 1"),
         ({"to": "hf", "shards": 0}, "number of shards in hf; got 0; allowed: 1 or more"),
     ],

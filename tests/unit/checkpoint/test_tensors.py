@@ -63,12 +63,15 @@ def test_a_cast_to_the_same_format_is_the_tensor_itself() -> None:
     assert cast(tensor, "f16") is tensor
 
 
-def test_q8_0_equals_the_quantiser_of_gguf_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("dtype", "steps"), [("q8_0", 127), ("q4_0", 8)])
+def test_rounding_equals_the_quantiser_of_gguf_block_by_block(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, steps: int
+) -> None:
     monkeypatch.setattr(tensors, "_BLOCK_VALUES", 100)
     values = np.random.default_rng(0).normal(size=(37, 64)).astype(np.float32)
-    ours = cast(stored(values), "q8_0")
-    assert np.array_equal(ours.data, gguf.quantize(values, gguf.GGMLQuantizationType.Q8_0))
-    assert np.abs(as_float32(ours) - values).max() <= np.abs(values).max() / 127
+    ours = cast(stored(values), dtype)
+    assert np.array_equal(ours.data, gguf.quantize(values, ggml_type(dtype)))
+    assert np.abs(as_float32(ours) - values).max() <= np.abs(values).max() / steps
 
 
 @pytest.mark.parametrize("dtype", QUANTISED)
@@ -85,7 +88,7 @@ def test_rows_that_blocks_do_not_divide_are_refused() -> None:
         _ = TensorSpec(dtype="q8_0", shape=(4, 100)).bytes
 
 
-@pytest.mark.parametrize("dtype", [*PLAIN, "q8_0", "q4_k", "q6_k"])
+@pytest.mark.parametrize("dtype", [*PLAIN, "q8_0", "q4_0", "q4_k", "q6_k"])
 def test_a_spec_counts_the_bytes_of_its_array(dtype: str) -> None:
     spec = TensorSpec(dtype=dtype, shape=(3, 512))
     assert spec.bytes == spec.empty().nbytes
