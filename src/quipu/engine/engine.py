@@ -10,7 +10,7 @@ import numpy.typing as npt
 from quipu.engine.batch import make_batch
 from quipu.engine.pages import Pages
 from quipu.engine.runner import Runner
-from quipu.engine.sampler import check_logits, choose, describe, uniform
+from quipu.engine.sampler import check_logits, choose, describe, is_plain, uniform
 from quipu.engine.scheduler import Scheduler, Share
 from quipu.engine.sequence import Constraint, Sequence
 from quipu.errors import PromptTooLong, UsageError
@@ -155,8 +155,9 @@ class Engine:
         if not shares:
             return []
         before = [share.sequence.computed for share in shares]
-        logits_NV = self.runner.step(make_batch(shares)).logits_NV
-        check_logits(logits_NV)
+        result = self.runner.step(make_batch(shares))
+        logits_NV, best_N = result.logits_NV, result.best_N
+        check_logits(logits_NV, best_N)
         self.scheduler.commit(shares)
         events: list[Event | Rows] = []
         row = 0
@@ -165,7 +166,8 @@ class Engine:
                 events.append(self._score(share, start, logits_NV[row : row + share.size]))
                 row += share.size
             elif share.sequence.remaining == 0:
-                events.append(self._choose(share.sequence, logits_NV[row]))
+                best = None if best_N is None else int(best_N[row])
+                events.append(self._choose(share.sequence, logits_NV[row], best))
                 row += 1
         assert row == len(logits_NV)
         return events
@@ -208,21 +210,29 @@ class Engine:
             request_id=share.sequence.request_id, start=start, logits_NV=logits_NV, last=last
         )
 
-    def _choose(self, sequence: Sequence, logits_V: npt.NDArray[np.float32]) -> Event:
-        """Choose the next token of a sequence, record it, and end the answer if it is the last."""
+    def _choose(
+        self, sequence: Sequence, logits_V: npt.NDArray[np.float32], best: int | None
+    ) -> Event:
+        """Choose the next token of a sequence, record it, and end the answer if it is the last.
+
+        `best` is the id of the largest logit, if the runner has told it.
+        """
         sampling, generated = sequence.sampling, sequence.generated
         allowed = sequence.constraint.allowed(generated) if sequence.constraint else None
         if allowed is None:
             sequence.constraint = None
-        token_id = choose(
-            logits_V[: self.vocab],
-            sampling,
-            seen=set(sequence.tokens) if sampling.repetition_penalty != 1 else (),
-            allowed=allowed,
-            number=uniform(sequence.seed, sequence.index, len(generated))
-            if sampling.temperature > 0
-            else 0.0,
-        )
+        if best is not None and allowed is None and is_plain(sampling):
+            token_id = best
+        else:
+            token_id = choose(
+                logits_V[: self.vocab],
+                sampling,
+                seen=set(sequence.tokens) if sampling.repetition_penalty != 1 else (),
+                allowed=allowed,
+                number=uniform(sequence.seed, sequence.index, len(generated))
+                if sampling.temperature > 0
+                else 0.0,
+            )
         if token_id in sequence.stop_ids:
             self._finish(sequence)
             return _event(sequence, finish_reason="stop")

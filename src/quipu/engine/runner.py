@@ -11,9 +11,15 @@ from quipu.engine.batch import Batch
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StepResult:
-    """Logits of the rows that the batch selected. Valid until the runner's next step."""
+    """Logits of the rows that the batch selected. Valid until the runner's next step.
+
+    A runner that can do it cheaply also tells `best_N`: for each row the first of the largest
+    logits among the ids that the engine may choose. With it the runner vouches that it has looked
+    at the numbers: -1 stands for a row with one that is not finite. None: it has not looked.
+    """
 
     logits_NV: npt.NDArray[np.float32]
+    best_N: npt.NDArray[np.int32] | None = None
 
 
 class Runner(Protocol):

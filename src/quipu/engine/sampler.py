@@ -24,6 +24,13 @@ def uniform(seed: int, index: int, position: int) -> float:
     return (word >> 11) * 2.0**-53
 
 
+def is_plain(sampling: Sampling) -> bool:
+    """Whether the next token is that of the largest logit, unless a constraint forbids it."""
+    return (
+        sampling.temperature == 0 and sampling.repetition_penalty == 1 and not sampling.logit_bias
+    )
+
+
 def choose(
     logits_V: npt.NDArray[np.float32],
     sampling: Sampling,
@@ -37,6 +44,8 @@ def choose(
     `seen` are the ids that the repetition penalty is for (prompt and answer, as in transformers),
     `allowed` the ids of the constraint, `number` a uniform draw from [0, 1).
     """
+    if allowed is None and is_plain(sampling):
+        return int(logits_V.argmax())
     scores = logits_V.astype(np.float64)
     _penalise(scores, seen, sampling.repetition_penalty)
     for token_id, bias in sampling.logit_bias.items():
@@ -78,9 +87,15 @@ def _filter(scores: Scores, sampling: Sampling) -> Scores:
     return weights
 
 
-def check_logits(logits_NV: npt.NDArray[np.float32]) -> None:
-    """Raise BackendError for logits that are not numbers: damaged weights, or an overflow."""
-    if not np.isfinite(logits_NV).all():
+def check_logits(
+    logits_NV: npt.NDArray[np.float32], best_N: npt.NDArray[np.int32] | None = None
+) -> None:
+    """Raise BackendError for logits that are not numbers: damaged weights, or an overflow.
+
+    The logits themselves are searched only if no runner has done so (see `StepResult.best_N`).
+    """
+    finite = np.isfinite(logits_NV).all() if best_N is None else (best_N >= 0).all()
+    if not finite:
         raise BackendError(
             "the model's logits are not finite numbers",
             remedy="check the weights with `quipu info`, or load them as float32",

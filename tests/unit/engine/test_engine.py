@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quipu.engine.engine import Engine, Event, Rows
 from quipu.engine.sampler import choose, uniform
-from quipu.errors import PromptTooLong, UsageError
+from quipu.errors import BackendError, PromptTooLong, UsageError
 from quipu.request import Request, Sampling
 from unit.engine.toy import ToyRunner, toy_logits
 
@@ -77,13 +77,14 @@ requests = st.builds(
     tokens_per_step=st.sampled_from([1, 2, 5, 16, 100]),
     max_sequences=st.sampled_from([1, 3, 64]),
     num_pages=st.sampled_from([12, 14, 20, 100]),  # 46 tokens at most: 12 pages hold one sequence
+    tells_best=st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
 def test_any_load_gives_the_texts_of_single_runs(
-    arrivals, tokens_per_step, max_sequences, num_pages
+    arrivals, tokens_per_step, max_sequences, num_pages, tells_best
 ):
     engine = engine_of(
-        ToyRunner(num_pages=num_pages),
+        ToyRunner(num_pages=num_pages, tells_best=tells_best),
         tokens_per_step=tokens_per_step,
         max_sequences=max_sequences,
     )
@@ -305,6 +306,46 @@ def test_a_constraint_rules_until_it_has_nothing_to_say():
     tokens = run(engine)[number, 0][0]
     rest = replace(request, prompt=(1, 2, 40, 41), sampling=Sampling(max_tokens=3))
     assert tokens == [40, 41, *twin(rest)[0]]
+
+
+class BestRunner(ToyRunner):
+    """Says that one id is best, whatever the logits are."""
+
+    def __init__(self, best):
+        super().__init__()
+        self.best = best
+
+    def step(self, batch):
+        result = super().step(batch)
+        return replace(result, best_N=np.full(len(result.logits_NV), self.best, np.int32))
+
+
+def test_a_greedy_answer_takes_the_token_that_the_runner_calls_best():
+    engine = engine_of(BestRunner(17))
+    number = engine.add(Request(prompt=(1, 2), sampling=Sampling(max_tokens=3)))
+    assert run(engine)[number, 0][0] == [17, 17, 17]
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(max_tokens=4, temperature=1.0, seed=0),
+        Sampling(max_tokens=4, repetition_penalty=1.5),
+        Sampling(max_tokens=4, logit_bias={3: 50.0}),
+    ],
+)
+def test_other_answers_do_not(sampling):
+    request = Request(prompt=(1, 2), sampling=sampling)
+    engine = engine_of(BestRunner(17))
+    number = engine.add(request)
+    assert run(engine)[number, 0] == twin(request)
+
+
+def test_a_runner_can_say_that_logits_are_not_finite():
+    engine = engine_of(BestRunner(-1))
+    engine.add(Request(prompt=(1, 2)))
+    with pytest.raises(BackendError, match="not finite"):
+        engine.step()
 
 
 def test_logprobs_are_given_when_asked_for():

@@ -13,7 +13,8 @@ from quipu.engine.runner import StepResult
 
 
 class ToyRunner:
-    def __init__(self, *, vocab=50, num_pages=64, page_size=4, fails_at=None):
+    def __init__(self, *, vocab=50, num_pages=64, page_size=4, fails_at=None, tells_best=False):
+        self.tells_best = tells_best
         self.vocab, self.num_pages, self.page_size = vocab, num_pages, page_size
         self.slots = np.full((num_pages * page_size, 2), -1)  # token, position
         self.batches: list[Batch] = []
@@ -38,7 +39,9 @@ class ToyRunner:
             for row, position in zip(range(start, end), positions, strict=True):
                 rows[row] = context[: position + 1, 0]
         found = [toy_logits(rows[row], self.vocab) for row in batch.select_N.tolist()]
-        return StepResult(logits_NV=np.array(found, np.float32).reshape(-1, self.vocab))
+        logits_NV = np.array(found, np.float32).reshape(-1, self.vocab)
+        best_N = logits_NV.argmax(axis=1).astype(np.int32) if self.tells_best else None
+        return StepResult(logits_NV=logits_NV, best_N=best_N)
 
 
 def toy_logits(context, vocab):
