@@ -21,27 +21,48 @@ constexpr int max_head_size = 256;
 constexpr int max_group_heads = 64;  // query heads of one key/value head
 constexpr int query_block = 8;       // queries that attention carries over the keys together
 
-enum class Format { bf16, int8, int4 };
+enum class Format { fp32, bf16, int8, int4 };
+
+// A set of formats: bit 1 << format of each.
+using Formats = uint32_t;
+constexpr Formats bf16_alone = 1u << static_cast<unsigned>(Format::bf16);
+constexpr Formats with_scales =
+    1u << static_cast<unsigned>(Format::int8) | 1u << static_cast<unsigned>(Format::int4);
 
 // A weight matrix [O, I] in packed form (weights.h says how it lies). Owns nothing.
 struct Matrix {
   Format format;
   int32_t outputs;         // O
   int32_t inputs;          // I, a multiple of 32
-  const uint8_t* values;   // bf16 [B, I / 2, 16, 2]; int8 [B, G, 8, 16, 4]; int4 [B, G, 4, 16, 4]
-  const uint16_t* scales;  // fp16 [B, G, 16]; null for bf16
+  // fp32 [B, I, 16]; bf16 [B, I / 2, 16, 2]; bytes, of int8 [B, G, 8, 16, 4], of int4
+  // [B, G, 4, 16, 4]
+  const uint8_t* values;
+  const uint16_t* scales;  // fp16 [B, G, 16]; null for fp32 and bf16
+};
+
+// Of a group of one row's quantised activations.
+struct GroupScale {
+  float scale;      // the activation is about q * scale
+  int32_t less8;    // -8 * sum of q, takes the offset of int4 out of a dot product
+  int32_t less128;  // -128 * sum of q, the same for int8
 };
 
 // Activations [T, I] as the kernels of one instruction set want them. Owns nothing.
 struct Activations {
-  int32_t rows;         // T
-  int32_t inputs;       // I
-  const float* x;       // [T, I]
-  int8_t* q;            // [T, I], in -127..127
-  float* scale;         // [T, G]: x is about q * scale
-  int32_t* less8;       // [T, G]: -8 * sum of q, takes the offset of int4 out of a dot product
-  int32_t* less128;     // [T, G]: -128 * sum of q, the same for int8
-  uint16_t* bf16;       // [T, I]
+  int32_t rows;        // T
+  int32_t inputs;      // I
+  const float* x;      // [T, I]
+  int8_t* q;           // [T, I], in -127..127
+  GroupScale* scales;  // [T, G]
+  uint16_t* bf16;      // [T, I]
+};
+
+// y [T, O], rows y_stride numbers apart, = x w^T or, with add, y + x w^T. Owns nothing.
+struct Product {
+  Matrix w;
+  float* y;
+  int32_t y_stride;
+  bool add;
 };
 
 // Part of a product: panels [first_panel, last_panel) of rows [first_row, last_row).
@@ -72,16 +93,17 @@ struct AttendTask {
 // tiled.
 struct Kernels {
   Isa isa;
-  // Fills what `multiply` reads for this format, of rows [first, last).
-  void (*prepare)(const Activations& x, Format format, int32_t first, int32_t last);
-  // y [T, O] = x [T, I] w [O, I]^T, the tile only.
-  void (*multiply)(const Matrix& w, const Activations& x, const Tile& tile, float* y);
+  // Fills what `multiply` reads for these formats, of rows [first, last).
+  void (*prepare)(const Activations& x, Formats formats, int32_t first, int32_t last);
+  // The tile only.
+  void (*multiply)(const Product& product, const Activations& x, const Tile& tile);
   // y [T, D] = x / sqrt(mean(x^2) + eps) * weight [D]; y may be x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int32_t rows, int32_t width,
                    float* y);
-  // x [T, H, E] in place: pairs (e, e + E / 2) turned by cos, sin [T, E / 2].
-  void (*rotate)(float* x, const float* cos, const float* sin, int32_t rows, int32_t heads,
-                 int32_t head_size);
+  // x [T, H, E] in place, rows x_stride numbers apart: pairs (e, e + E / 2) turned by cos, sin
+  // [T, E / 2].
+  void (*rotate)(float* x, int64_t x_stride, const float* cos, const float* sin, int32_t rows,
+                 int32_t heads, int32_t head_size);
   // out [size] = silu(gate) * up; out may be either.
   void (*silu_mul)(const float* gate, const float* up, int64_t size, float* out);
   // Query heads of `kv_head`, queries [first, last), at most query_block of them.

@@ -1,9 +1,9 @@
-// Products of activations with packed weights: gemv for the few rows of decoding, gemm for prefill.
+// Products of activations with packed weights, for any number of rows.
 //
-// Promise: at one instruction set a row's result is the same bit for bit from gemv and gemm, with
-// any other rows beside it and any number of threads. For int8 and int4, avx2 and avx512 agree bit
-// for bit too (integer dots are exact and both add groups in order). Portable keeps fp32
-// activations and agrees within the rounding of activations.
+// Promise: at one instruction set a row's result is the same bit for bit with any other rows beside
+// it, any other products in the same call and any number of threads. For int8 and int4 avx2, avx512
+// and amx agree bit for bit too (integer dots are exact and all add groups in order). Portable
+// keeps fp32 activations and agrees within the rounding of activations.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 namespace quipu {
 
-constexpr int32_t gemv_rows = 8;
+constexpr Formats set_of(Format format) { return 1u << static_cast<unsigned>(format); }
 
 // Scratch bytes for the prepared form of x [rows, inputs]; the scratch is aligned to 64.
 size_t activation_bytes(int32_t rows, int32_t inputs);
@@ -22,15 +22,18 @@ size_t activation_bytes(int32_t rows, int32_t inputs);
 // Lays the arrays of x [rows, inputs] out in `scratch`, which must outlive them; computes nothing.
 Activations lay_out(const float* x, int32_t rows, int32_t inputs, void* scratch);
 
-// Computes what products with matrices of `format` read; once for all matrices that share x.
-Error prepare(const Kernels& kernels, Threads& threads, Format format, const Activations& x);
+// Computes what products with matrices of these formats read; once for all that share x.
+Error prepare(const Kernels& kernels, Threads& threads, Formats formats, const Activations& x);
 
-// y [T, O] = x [T, I] w [O, I]^T of prepared x, T at most gemv_rows.
-Error gemv(const Kernels& kernels, Threads& threads, const Matrix& w, const Activations& x,
-           float* y);
+// Every product [T, O] of the prepared x [T, I], in one parallel loop. Formats may differ.
+Error multiply(const Kernels& kernels, Threads& threads, const Activations& x,
+               const Product* products, int32_t count);
 
-// The same for any T, in blocks of rows that stay in the second-level cache.
-Error gemm(const Kernels& kernels, Threads& threads, const Matrix& w, const Activations& x,
-           float* y);
+// y [T, F] = silu(x gate^T) * (x up^T), in one parallel loop.
+Error multiply_gated(const Kernels& kernels, Threads& threads, const Activations& x,
+                     const Matrix& gate, const Matrix& up, float* y);
+
+// out [count, I] = rows of the matrix as fp32.
+Error gather(Threads& threads, const Matrix& w, const int32_t* rows, int32_t count, float* out);
 
 }  // namespace quipu

@@ -35,25 +35,32 @@ Error rms_norm(const Kernels& kernels, Threads& threads, const float* x, const f
   return ok;
 }
 
-void rotary_angles(const int32_t* positions, int32_t rows, const float* frequency, int32_t half,
-                   float factor, float* cos, float* sin) {
-  for (int32_t row = 0; row < rows; ++row) {
-    for (int32_t e = 0; e < half; ++e) {
-      const float angle = static_cast<float>(positions[row]) * frequency[e];
-      *cos++ = std::cos(angle) * factor;
-      *sin++ = std::sin(angle) * factor;
+Error rotary_angles(Threads& threads, const int32_t* positions, int32_t rows,
+                    const float* frequency, int32_t half, float factor, float* cos, float* sin) {
+  if (const Error error = check(rows, half)) return error;
+  // A sine takes as long as some tens of the numbers that other rows are made of.
+  each_row(threads, rows, half * 32, [&](int32_t begin, int32_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      for (int32_t e = 0; e < half; ++e) {
+        const float angle = static_cast<float>(positions[row]) * frequency[e];
+        cos[row * half + e] = std::cos(angle) * factor;
+        sin[row * half + e] = std::sin(angle) * factor;
+      }
     }
-  }
+  });
+  return ok;
 }
 
-Error rotate(const Kernels& kernels, Threads& threads, float* x, const float* cos, const float* sin,
-             int32_t rows, int32_t heads, int32_t head_size) {
+Error rotate(const Kernels& kernels, Threads& threads, float* x, int32_t x_stride,
+             const float* cos, const float* sin, int32_t rows, int32_t heads, int32_t head_size) {
   if (const Error error = check(rows, heads)) return error;
   if (head_size < 2 || head_size % 2 != 0) return "rotation needs an even head size";
   const int32_t width = heads * head_size;
+  if (x_stride < width) return "rows to rotate overlap: their stride is less than their width";
   each_row(threads, rows, width, [&](int32_t begin, int32_t end) {
     const int64_t at = int64_t{begin} * (head_size / 2);
-    kernels.rotate(x + int64_t{begin} * width, cos + at, sin + at, end - begin, heads, head_size);
+    kernels.rotate(x + int64_t{begin} * x_stride, x_stride, cos + at, sin + at, end - begin, heads,
+                   head_size);
   });
   return ok;
 }

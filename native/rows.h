@@ -13,12 +13,12 @@ Error rms_norm(const Kernels& kernels, Threads& threads, const float* x, const f
 
 // cos and sin [T, half] of position * frequency [half], times factor: fp32 throughout, in the order
 // of model/rope.py. Never narrower: at theta 1e6 lower precision loses the position.
-void rotary_angles(const int32_t* positions, int32_t rows, const float* frequency, int32_t half,
-                   float factor, float* cos, float* sin);
+Error rotary_angles(Threads& threads, const int32_t* positions, int32_t rows,
+                    const float* frequency, int32_t half, float factor, float* cos, float* sin);
 
-// x [T, H, E] in place, pairs (e, e + E / 2); cos, sin [T, E / 2].
-Error rotate(const Kernels& kernels, Threads& threads, float* x, const float* cos, const float* sin,
-             int32_t rows, int32_t heads, int32_t head_size);
+// x [T, H, E] in place, rows x_stride numbers apart, pairs (e, e + E / 2); cos, sin [T, E / 2].
+Error rotate(const Kernels& kernels, Threads& threads, float* x, int32_t x_stride,
+             const float* cos, const float* sin, int32_t rows, int32_t heads, int32_t head_size);
 
 // out [T, F] = silu(gate) * up; out may be either.
 Error silu_mul(const Kernels& kernels, Threads& threads, const float* gate, const float* up,

@@ -12,15 +12,18 @@ size_t panels(int32_t outputs) {
   return (static_cast<size_t>(outputs) + panel_outputs - 1) / panel_outputs;
 }
 
-// Place of [output, input] in units of the format: words of 16 bits, bytes, or shared bytes.
+// Place of [output, input] in units of the format: words of 32 or 16 bits, bytes, shared bytes.
 size_t place(Format format, int32_t output, int32_t input, int32_t inputs) {
   const size_t panel = static_cast<size_t>(output / panel_outputs);
   const size_t lane = static_cast<size_t>(output % panel_outputs);
   const size_t i = static_cast<size_t>(input), all = static_cast<size_t>(inputs);
+  if (format == Format::fp32) return panel * all * 16 + i * 16 + lane;
   if (format == Format::bf16) return panel * all * 16 + i / 2 * 32 + lane * 2 + i % 2;
   if (format == Format::int8) return panel * all * 16 + i / 4 * 64 + lane * 4 + i % 4;
   return panel * all * 8 + i / 32 * 256 + i % 16 / 4 * 64 + lane * 4 + i % 4;
 }
+
+bool has_scales(Format format) { return format == Format::int8 || format == Format::int4; }
 
 bool in_high_half(int32_t input) { return input % 32 >= 16; }
 
@@ -50,12 +53,25 @@ int8_t rounded(Format format, float x, float scale) {
 
 size_t value_bytes(Format format, int32_t outputs, int32_t inputs) {
   const size_t weights = panels(outputs) * panel_outputs * static_cast<size_t>(inputs);
-  return format == Format::bf16 ? weights * 2 : format == Format::int8 ? weights : weights / 2;
+  switch (format) {
+    case Format::fp32: return weights * 4;
+    case Format::bf16: return weights * 2;
+    case Format::int8: return weights;
+    case Format::int4: break;
+  }
+  return weights / 2;
 }
 
 size_t scale_bytes(Format format, int32_t outputs, int32_t inputs) {
-  if (format == Format::bf16) return 0;
+  if (!has_scales(format)) return 0;
   return panels(outputs) * panel_outputs * static_cast<size_t>(inputs / group_inputs) * 2;
+}
+
+void pack_fp32(const float* weights, int32_t outputs, int32_t inputs, uint8_t* values) {
+  std::memset(values, 0, value_bytes(Format::fp32, outputs, inputs));
+  for (int32_t o = 0; o < outputs; ++o)
+    for (int32_t i = 0; i < inputs; ++i)
+      std::memcpy(values + 4 * place(Format::fp32, o, i, inputs), weights++, 4);
 }
 
 void pack_bf16(const uint16_t* weights, int32_t outputs, int32_t inputs, uint8_t* values) {
@@ -97,6 +113,11 @@ void quantise(Format format, const float* weights, int32_t outputs, int32_t inpu
 
 float weight_at(const Matrix& matrix, int32_t output, int32_t input) {
   const size_t at = place(matrix.format, output, input, matrix.inputs);
+  if (matrix.format == Format::fp32) {
+    float weight;
+    std::memcpy(&weight, matrix.values + 4 * at, 4);
+    return weight;
+  }
   if (matrix.format == Format::bf16) {
     uint16_t word;
     std::memcpy(&word, matrix.values + 2 * at, 2);
@@ -106,6 +127,10 @@ float weight_at(const Matrix& matrix, int32_t output, int32_t input) {
   const int byte = matrix.values[at];
   if (matrix.format == Format::int8) return scale * static_cast<float>(byte - 128);
   return scale * static_cast<float>((in_high_half(input) ? byte >> 4 : byte & 15) - 8);
+}
+
+void unpack_row(const Matrix& matrix, int32_t output, float* out) {
+  for (int32_t i = 0; i < matrix.inputs; ++i) out[i] = weight_at(matrix, output, i);
 }
 
 }  // namespace quipu

@@ -95,8 +95,13 @@ struct Bench {
 
   Activations activations(Format format, const Model& model, int32_t rows) {
     const Activations out = lay_out(x.data(), rows, model.inputs, scratch.data());
-    prepare(kernels, threads, format, out);
+    prepare(kernels, threads, set_of(format), out);
     return out;
+  }
+
+  void run(const Matrix& w, const Activations& rows) {
+    const Product product = {w, y.data(), w.outputs, false};
+    multiply(kernels, threads, rows, &product, 1);
   }
 
   double gemv_gb_per_s(Format format, const Model& model, int32_t rows, bool cached) {
@@ -106,7 +111,7 @@ struct Bench {
     const Activations rows_ = activations(format, model, rows);
     const double s = seconds([&] {
       for (size_t copy = 0; copy < copies; ++copy)
-        gemv(kernels, threads, matrix(format, model, copy), rows_, y.data());
+        run(matrix(format, model, copy), rows_);
     });
     return static_cast<double>(bytes * copies) / s / 1e9;
   }
@@ -114,7 +119,7 @@ struct Bench {
   double gemm_gop_per_s(Format format, const Model& model) {
     const double s = seconds([&] {
       const Activations rows = activations(format, model, prefill_rows);
-      gemm(kernels, threads, matrix(format, model, 0), rows, y.data());
+      run(matrix(format, model, 0), rows);
     });
     return 2.0 * prefill_rows * model.outputs * model.inputs / s / 1e9;
   }

@@ -13,9 +13,9 @@ namespace {
 
 constexpr int row_tile = 4;
 
-// bf16 weights meet fp32 activations here, which need no preparation.
-void prepare(const Activations& x, Format format, int32_t first, int32_t last) {
-  if (format == Format::bf16) return;
+// fp32 and bf16 weights meet fp32 activations here, which need no preparation.
+void prepare(const Activations& x, Formats formats, int32_t first, int32_t last) {
+  if ((formats & with_scales) == 0) return;
   for (int32_t row = first; row < last; ++row) quantise_row(x, row);
 }
 
@@ -77,8 +77,8 @@ void half_sums(const Matrix& w, const Activations& x, int32_t panel, int half, i
 #pragma GCC unroll 4
     for (int m = 0; m < M; ++m) {
       const int64_t at = (row + m) * groups + g;
-      const __m256i dot = Weights::dot(values, x.q + at * group_inputs, x.less8[at]);
-      const __m256 both = _mm256_mul_ps(weight_scale, _mm256_set1_ps(x.scale[at]));
+      const __m256i dot = Weights::dot(values, x.q + at * group_inputs, x.scales[at].less8);
+      const __m256 both = _mm256_mul_ps(weight_scale, _mm256_set1_ps(x.scales[at].scale));
       sum[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), both, sum[m]);
     }
   }
@@ -109,8 +109,32 @@ void half_sums_bf16(const Matrix& w, const Activations& x, int32_t panel, int ha
   for (int m = 0; m < M; ++m) sum[m] = _mm256_add_ps(sum[m], odd[m]);
 }
 
+// The same order of additions for fp32 weights.
 template <int M>
-void multiply_rows(const Matrix& w, const Activations& x, int32_t panel, int32_t row, float* y) {
+void half_sums_fp32(const Matrix& w, const Activations& x, int32_t panel, int half, int32_t row,
+                    __m256* sum) {
+  const float* values = reinterpret_cast<const float*>(w.values) +
+                        int64_t{panel} * w.inputs * panel_outputs + 8 * half;
+  const float* rows = x.x + row * int64_t{w.inputs};
+  __m256 odd[M];
+#pragma GCC unroll 4
+  for (int m = 0; m < M; ++m) odd[m] = _mm256_setzero_ps();
+  for (int32_t i = 0; i < w.inputs; i += 2, values += 2 * panel_outputs) {
+    const __m256 w0 = _mm256_loadu_ps(values), w1 = _mm256_loadu_ps(values + panel_outputs);
+#pragma GCC unroll 4
+    for (int m = 0; m < M; ++m) {
+      const float* part = rows + m * int64_t{w.inputs} + i;
+      sum[m] = _mm256_fmadd_ps(w0, _mm256_broadcast_ss(part), sum[m]);
+      odd[m] = _mm256_fmadd_ps(w1, _mm256_broadcast_ss(part + 1), odd[m]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int m = 0; m < M; ++m) sum[m] = _mm256_add_ps(sum[m], odd[m]);
+}
+
+template <int M>
+void multiply_rows(const Product& product, const Activations& x, int32_t panel, int32_t row) {
+  const Matrix& w = product.w;
   for (int half = 0; half < 2; ++half) {
     const int32_t first = panel * panel_outputs + 8 * half, left = w.outputs - first;
     if (left <= 0) return;
@@ -121,24 +145,27 @@ void multiply_rows(const Matrix& w, const Activations& x, int32_t panel, int32_t
       half_sums<Int8, M>(w, x, panel, half, row, sum);
     else if (w.format == Format::int4)
       half_sums<Int4, M>(w, x, panel, half, row, sum);
-    else
+    else if (w.format == Format::bf16)
       half_sums_bf16<M>(w, x, panel, half, row, sum);
+    else
+      half_sums_fp32<M>(w, x, panel, half, row, sum);
     for (int m = 0; m < M; ++m) {
-      float* out = y + (int64_t{row} + m) * w.outputs + first;
+      float* out = product.y + (int64_t{row} + m) * product.y_stride + first;
+      if (product.add) sum[m] = _mm256_add_ps(Lanes::load_some(out, left < 8 ? left : 8), sum[m]);
       left < 8 ? Lanes::store_some(out, sum[m], left) : Lanes::store(out, sum[m]);
     }
   }
 }
 
-using MultiplyRows = void (*)(const Matrix&, const Activations&, int32_t, int32_t, float*);
+using MultiplyRows = void (*)(const Product&, const Activations&, int32_t, int32_t);
 constexpr MultiplyRows by_rows[row_tile] = {multiply_rows<1>, multiply_rows<2>, multiply_rows<3>,
                                             multiply_rows<4>};
 
-void multiply(const Matrix& w, const Activations& x, const Tile& tile, float* y) {
+void multiply(const Product& product, const Activations& x, const Tile& tile) {
   for (int32_t panel = tile.first_panel; panel < tile.last_panel; ++panel) {
     for (int32_t row = tile.first_row; row < tile.last_row; row += row_tile) {
       const int32_t left = tile.last_row - row;
-      by_rows[(left < row_tile ? left : row_tile) - 1](w, x, panel, row, y);
+      by_rows[(left < row_tile ? left : row_tile) - 1](product, x, panel, row);
     }
   }
 }

@@ -9,42 +9,63 @@ namespace quipu {
 namespace {
 
 // Everything here reads fp32 activations as they are.
-void prepare(const Activations&, Format, int32_t, int32_t) {}
+void prepare(const Activations&, Formats, int32_t, int32_t) {}
 
-// out [16] = the weights of input i for the outputs of a panel.
-void panel_weights(const Matrix& w, int32_t panel, int32_t i, float* out) {
-  const int64_t inputs = w.inputs, quad = i % group_inputs / 4;
-  const int64_t scale = (panel * inputs + i / group_inputs * group_inputs) / 2;
-  for (int lane = 0; lane < panel_outputs; ++lane) {
-    const uint8_t* block = w.values;
-    if (w.format == Format::bf16) {
-      uint16_t word;
-      std::memcpy(&word, block + panel * inputs * 32 + i / 2 * 64 + lane * 4 + i % 2 * 2, 2);
-      out[lane] = float_of_bf16(word);
-    } else if (w.format == Format::int8) {
-      const int byte = block[panel * inputs * 16 + i / 4 * 64 + lane * 4 + i % 4];
-      out[lane] = float_of_fp16(w.scales[scale + lane]) * static_cast<float>(byte - 128);
-    } else {
-      const int byte = block[panel * inputs * 8 + i / 32 * 256 + quad % 4 * 64 + lane * 4 + i % 4];
-      const int half = quad < 4 ? byte & 15 : byte >> 4;
-      out[lane] = float_of_fp16(w.scales[scale + lane]) * static_cast<float>(half - 8);
+// out [32, 16] = the weights of a group of inputs for the outputs of a panel.
+void group_weights(const Matrix& w, int32_t panel, int32_t group, float* out) {
+  const int64_t block = int64_t{panel} * (w.inputs / group_inputs) + group;
+  float scales[panel_outputs] = {};
+  if (w.format == Format::int8 || w.format == Format::int4)
+    for (int lane = 0; lane < panel_outputs; ++lane)
+      scales[lane] = float_of_fp16(w.scales[block * panel_outputs + lane]);
+  if (w.format == Format::fp32)
+    std::memcpy(out, w.values + block * 2048, 2048);
+  for (int i = 0; i < group_inputs && w.format != Format::fp32; ++i) {
+    for (int lane = 0; lane < panel_outputs; ++lane) {
+      const int pair = i / 2 * 32 + lane * 2 + i % 2, quad = i / 4 * 64 + lane * 4 + i % 4;
+      float& weight = out[i * panel_outputs + lane];
+      if (w.format == Format::bf16) {
+        uint16_t word;
+        std::memcpy(&word, w.values + block * 1024 + 2 * pair, 2);
+        weight = float_of_bf16(word);
+      } else if (w.format == Format::int8) {
+        weight = scales[lane] * static_cast<float>(w.values[block * 512 + quad] - 128);
+      } else {
+        const int byte = w.values[block * 256 + quad % 256];
+        weight = scales[lane] * static_cast<float>((i < 16 ? byte & 15 : byte >> 4) - 8);
+      }
     }
   }
 }
 
-void multiply(const Matrix& w, const Activations& x, const Tile& tile, float* y) {
+// sums [rows, 16] += x w^T of one group of one panel; the lanes inside, for the compiler's vectors.
+void add_group(const float* weights, const float* x, int32_t inputs, int32_t rows, float* sums) {
+  for (int32_t row = 0; row < rows; ++row, x += inputs, sums += panel_outputs)
+    for (int i = 0; i < group_inputs; ++i)
+      for (int lane = 0; lane < panel_outputs; ++lane)
+        sums[lane] += x[i] * weights[i * panel_outputs + lane];
+}
+
+void multiply(const Product& product, const Activations& x, const Tile& tile) {
+  constexpr int32_t block = 16;  // rows that share the unpacked weights of a group
+  const Matrix& w = product.w;
   for (int32_t panel = tile.first_panel; panel < tile.last_panel; ++panel) {
     const int32_t left = w.outputs - panel * panel_outputs;
     const int32_t lanes = left < panel_outputs ? left : panel_outputs;
-    for (int32_t row = tile.first_row; row < tile.last_row; ++row) {
-      float sum[panel_outputs] = {}, weights[panel_outputs];
-      for (int32_t i = 0; i < w.inputs; ++i) {
-        panel_weights(w, panel, i, weights);
-        const float factor = x.x[int64_t{row} * w.inputs + i];
-        for (int lane = 0; lane < panel_outputs; ++lane) sum[lane] += factor * weights[lane];
+    for (int32_t first = tile.first_row; first < tile.last_row; first += block) {
+      const int32_t rows = tile.last_row - first < block ? tile.last_row - first : block;
+      float sums[block * panel_outputs] = {}, weights[group_inputs * panel_outputs];
+      for (int32_t group = 0; group < w.inputs / group_inputs; ++group) {
+        group_weights(w, panel, group, weights);
+        const float* part = x.x + int64_t{first} * w.inputs + group * group_inputs;
+        add_group(weights, part, w.inputs, rows, sums);
       }
-      float* out = y + int64_t{row} * w.outputs + panel * panel_outputs;
-      for (int32_t lane = 0; lane < lanes; ++lane) out[lane] = sum[lane];
+      for (int32_t row = 0; row < rows; ++row) {
+        float* y = product.y + int64_t{first + row} * product.y_stride + panel * panel_outputs;
+        const float* sum = sums + row * panel_outputs;
+        for (int32_t lane = 0; lane < lanes; ++lane)
+          y[lane] = product.add ? y[lane] + sum[lane] : sum[lane];
+      }
     }
   }
 }
@@ -59,15 +80,17 @@ void rms_norm(const float* x, const float* weight, float eps, int32_t rows, int3
   }
 }
 
-void rotate(float* x, const float* cos, const float* sin, int32_t rows, int32_t heads,
-            int32_t head_size) {
+void rotate(float* x, int64_t x_stride, const float* cos, const float* sin, int32_t rows,
+            int32_t heads, int32_t head_size) {
   const int32_t half = head_size / 2;
-  for (int32_t row = 0; row < rows; ++row, cos += half, sin += half) {
-    for (int32_t head = 0; head < heads; ++head, x += head_size) {
+  for (int32_t row = 0; row < rows; ++row, x += x_stride, cos += half, sin += half) {
+    for (int32_t head = 0; head < heads; ++head) {
+      float* first = x + head * head_size;
+      float* second = first + half;
       for (int32_t e = 0; e < half; ++e) {
-        const float first = x[e], second = x[e + half];
-        x[e] = first * cos[e] - second * sin[e];
-        x[e + half] = second * cos[e] + first * sin[e];
+        const float a = first[e], b = second[e];
+        first[e] = a * cos[e] - b * sin[e];
+        second[e] = b * cos[e] + a * sin[e];
       }
     }
   }

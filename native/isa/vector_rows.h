@@ -39,9 +39,8 @@ void quantise_row(const Activations& x, int32_t row) {
       Lanes::store_int8(x.q + at + i * Lanes::width, Lanes::mul(part[i], Lanes::set(inverse)));
     int32_t sum = 0;
     for (int i = 0; i < group_inputs; ++i) sum += x.q[at + i];
-    x.scale[int64_t{row} * groups + g] = largest < nothing ? 0 : largest / 127;
-    x.less8[int64_t{row} * groups + g] = -8 * sum;
-    x.less128[int64_t{row} * groups + g] = -128 * sum;
+    x.scales[int64_t{row} * groups + g] = {largest < nothing ? 0 : largest / 127, -8 * sum,
+                                           -128 * sum};
   }
 }
 
@@ -71,13 +70,13 @@ void rotate_some(float* x, const float* cos, const float* sin, int32_t half, int
   Lanes::store_some(x + half, Lanes::fma(first, s, Lanes::mul(second, c)), count);
 }
 
-void rotate(float* x, const float* cos, const float* sin, int32_t rows, int32_t heads,
-            int32_t head_size) {
+void rotate(float* x, int64_t x_stride, const float* cos, const float* sin, int32_t rows,
+            int32_t heads, int32_t head_size) {
   const int32_t half = head_size / 2;
-  for (int32_t row = 0; row < rows; ++row, cos += half, sin += half)
-    for (int32_t head = 0; head < heads; ++head, x += head_size)
+  for (int32_t row = 0; row < rows; ++row, x += x_stride, cos += half, sin += half)
+    for (int32_t head = 0; head < heads; ++head)
       for (int32_t e = 0; e < half; e += Lanes::width)
-        rotate_some(x + e, cos + e, sin + e, half,
+        rotate_some(x + head * head_size + e, cos + e, sin + e, half,
                     half - e < Lanes::width ? half - e : Lanes::width);
 }
 

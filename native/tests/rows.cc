@@ -37,14 +37,17 @@ void rotations_match(const Kernels& kernels, int32_t rows, int32_t heads, int32_
   for (size_t e = 0; e < half; ++e)
     frequency.push_back(std::pow(1e6f, -static_cast<float>(e) / static_cast<float>(half)));
   std::vector<float> cos(positions.size() * half), sin(cos.size());
-  rotary_angles(positions.data(), rows, frequency.data(), static_cast<int32_t>(half), 1.0f,
-                cos.data(), sin.data());
-  const std::vector<float> x = Random(3).bells(static_cast<size_t>(rows * heads * head_size));
+  CHECK(rotary_angles(threads, positions.data(), rows, frequency.data(),
+                      static_cast<int32_t>(half), 1.0f, cos.data(), sin.data()) == ok);
+  // Rows lie in a wider buffer, as q does beside k and v.
+  const size_t width = static_cast<size_t>(heads * head_size), stride = width + 6;
+  const std::vector<float> x = Random(3).bells(positions.size() * stride);
   std::vector<float> y = x;
-  CHECK(rotate(kernels, threads, y.data(), cos.data(), sin.data(), rows, heads, head_size) == ok);
-  std::vector<double> expected(x.size());
-  for (size_t at = 0; at < x.size(); at += 2 * half) {
-    const size_t row = at / static_cast<size_t>(heads * head_size);
+  CHECK(rotate(kernels, threads, y.data(), static_cast<int32_t>(stride), cos.data(), sin.data(),
+               rows, heads, head_size) == ok);
+  std::vector<double> expected(x.begin(), x.end());
+  for (size_t turned = 0; turned < positions.size() * width; turned += 2 * half) {
+    const size_t row = turned / width, at = row * stride + turned % width;
     for (size_t e = 0; e < half; ++e) {
       // The angle is the fp32 product by contract; only what follows it is held to be exact.
       const double angle = static_cast<float>(positions[row]) * frequency[e];
