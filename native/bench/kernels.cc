@@ -1,10 +1,11 @@
-// Micro-benchmarks: GB/s of gemv beside measured read bandwidth, GOP/s of gemm, us of attention.
+// Micro-benchmarks: GB/s of few rows beside measured read bandwidth, GOP/s of many rows beside
+// measured peaks of dot products, us of attention.
 //
 //   QUIPU_ISA=avx512 bench_kernels [THREADS]
 //
 // "memory": copies of the matrix that together are larger than any cache, one after another.
 // "cached": one matrix again and again. Bytes are those of packed weights and scales; an operation
-// is a multiplication or an addition. Each figure is the median of several runs.
+// is a multiplication or an addition. Each figure is of the fastest of several runs.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -14,6 +15,7 @@
 
 #include "attend.h"
 #include "multiply.h"
+#include "peak.h"
 #include "weights.h"
 
 using namespace quipu;
@@ -22,7 +24,7 @@ namespace {
 
 constexpr size_t beyond_caches = size_t{256} << 20;
 constexpr int32_t prefill_rows = 512;
-constexpr int runs = 7;
+constexpr int runs = 15;
 constexpr size_t page = 4096;
 
 struct Buffer {
@@ -42,21 +44,20 @@ double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Median seconds of one call of body, repeated until a run is long enough to time.
+// Least seconds of one call of body, repeated until a run is long enough to time.
 template <typename Body>
 double seconds(const Body& body) {
   body();
   const double start = now_s();
   body();
-  const int repeats = static_cast<int>(std::clamp(0.03 / (now_s() - start + 1e-9), 1.0, 1e5));
+  const int repeats = static_cast<int>(std::clamp(0.005 / (now_s() - start + 1e-9), 1.0, 1e5));
   std::vector<double> times;
   for (int run = 0; run < runs; ++run) {
     const double begin = now_s();
     for (int i = 0; i < repeats; ++i) body();
     times.push_back((now_s() - begin) / repeats);
   }
-  std::sort(times.begin(), times.end());
-  return times[runs / 2];
+  return *std::min_element(times.begin(), times.end());
 }
 
 uint64_t sink;
@@ -104,26 +105,44 @@ struct Bench {
     multiply(kernels, threads, rows, &product, 1);
   }
 
-  double gemv_gb_per_s(Format format, const Model& model, int32_t rows, bool cached) {
+  double gb_per_s(Format format, const Model& model, int32_t rows, bool cached) {
     const size_t bytes = value_bytes(format, model.outputs, model.inputs) +
                          scale_bytes(format, model.outputs, model.inputs);
     const size_t copies = cached ? 1 : weights.size / bytes;
-    const Activations rows_ = activations(format, model, rows);
+    const Activations prepared = activations(format, model, rows);
     const double s = seconds([&] {
-      for (size_t copy = 0; copy < copies; ++copy)
-        run(matrix(format, model, copy), rows_);
+      for (size_t copy = 0; copy < copies; ++copy) run(matrix(format, model, copy), prepared);
     });
     return static_cast<double>(bytes * copies) / s / 1e9;
   }
 
-  double gemm_gop_per_s(Format format, const Model& model) {
+  double gop_per_s(Format format, const Model& model) {
     const double s = seconds([&] {
-      const Activations rows = activations(format, model, prefill_rows);
-      run(matrix(format, model, 0), rows);
+      run(matrix(format, model, 0), activations(format, model, prefill_rows));
     });
     return 2.0 * prefill_rows * model.outputs * model.inputs / s / 1e9;
   }
 };
+
+// Of all threads together; 0 where no loop was written for the instruction set.
+double peak_gop_per_s(const Kernels& kernels, Threads& threads, Format format) {
+#if defined(QUIPU_PEAK_AVX512)
+  if (kernels.isa < Isa::avx512) return 0;
+  constexpr int64_t rounds = 20000;
+  int64_t operations = 0;
+  const double s = seconds([&] {
+    threads.parallel_for(threads.count(), [&](int64_t begin, int64_t) {
+      const int64_t mine = format == Format::fp32   ? peak_fp32(rounds)
+                           : format == Format::bf16 ? peak_bf16(rounds)
+                                                    : peak_int8(rounds);
+      if (begin == 0) operations = mine;
+    });
+  });
+  return static_cast<double>(operations) * threads.count() / s / 1e9;
+#else
+  return static_cast<void>(kernels), static_cast<void>(threads), static_cast<void>(format), 0;
+#endif
+}
 
 double attend_us(Bench& bench, int32_t heads, int32_t kv_heads, int32_t queries, int32_t context) {
   const std::vector<int32_t> pages = [&] {
@@ -147,18 +166,28 @@ void report_attention(Bench& bench) {
 }
 
 void report_products(Bench& bench) {
-  std::printf("\n%-6s %-16s %12s %12s %12s %12s\n", "format", "outputs x inputs", "gemv memory",
-              "gemv cached", "8 rows mem.", "gemm GOP/s");
-  const Model models[] = {{"1.1B", 2048, 2048}, {"1.1B", 5632, 2048}, {"1.1B", 2048, 5632},
-                          {"nano", 1408, 512},  {"nano", 512, 1408}};
-  for (const Format format : {Format::bf16, Format::int8, Format::int4}) {
-    const char* name = format == Format::bf16 ? "bf16" : format == Format::int8 ? "int8" : "int4";
-    for (const Model& model : models)
-      std::printf("%-6s %-5s %4dx%-5d %12.1f %12.1f %12.1f %12.0f\n", name, model.name,
-                  model.outputs, model.inputs, bench.gemv_gb_per_s(format, model, 1, false),
-                  bench.gemv_gb_per_s(format, model, 1, true),
-                  bench.gemv_gb_per_s(format, model, 8, false),
-                  bench.gemm_gop_per_s(format, model));
+  const Model models[] = {{"7B", 4096, 4096},   {"1.1B", 2048, 2048}, {"1.1B", 5632, 2048},
+                          {"1.1B", 2048, 5632}, {"nano", 1408, 512},  {"nano", 512, 1408}};
+  const std::pair<Format, const char*> formats[] = {{Format::fp32, "fp32"},
+                                                    {Format::bf16, "bf16"},
+                                                    {Format::int8, "int8"},
+                                                    {Format::int4, "int4"}};
+  for (const auto& [format, name] : formats) {
+    const double peak = peak_gop_per_s(bench.kernels, bench.threads, format);
+    std::printf("\n%s: GB/s of weights for some rows; GOP/s of %d rows, peak %.0f\n", name,
+                prefill_rows, peak);
+    std::printf("%-16s %8s %8s %8s %8s | %8s %8s | %8s\n", "outputs x inputs", "memory 1", "2", "4",
+                "8", "cached 1", "8", "GOP/s");
+    for (const Model& model : models) {
+      std::printf("%-5s %4dx%-5d", model.name, model.outputs, model.inputs);
+      for (const int32_t rows : {1, 2, 4, 8})
+        std::printf(" %8.1f", bench.gb_per_s(format, model, rows, false));
+      for (const int32_t rows : {1, 8})
+        std::printf("%s %8.1f", rows == 1 ? " |" : "", bench.gb_per_s(format, model, rows, true));
+      const double gop = bench.gop_per_s(format, model);
+      std::printf(" | %8.0f %3.0f %%\n", gop, peak > 0 ? 100 * gop / peak : 0);
+      std::fflush(stdout);
+    }
   }
 }
 
