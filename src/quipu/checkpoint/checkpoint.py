@@ -1,9 +1,10 @@
 """An open checkpoint, whatever its layout: where each weight lies, and how to read just one."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from quipu.checkpoint.files import FETCH_AGAIN, read_into
 from quipu.checkpoint.names import Layout, our_name
@@ -67,11 +68,26 @@ class Weight:
         return data
 
 
+class Stored(Protocol):
+    """A weight in a file, in whatever form."""
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Storage format and shape."""
+
+    def read(self) -> StoredTensor:
+        """The weight, rows in our rotary order."""
+
+
+W = TypeVar("W", bound=Stored)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A readable model on disk. Weights go by our names and have our rotary order.
 
-    Reading a weight allocates that weight alone; nothing is mapped and no file stays open.
+    Reading a weight allocates that weight alone; nothing is mapped and no file stays open. What
+    is mapped, where a layout allows it, is what `packing.read_packed` gives.
     """
 
     layout: Layout
@@ -79,7 +95,7 @@ class Checkpoint:
     name: str
     config: ModelConfig
     abilities: Abilities
-    weights: Mapping[str, Weight]
+    weights: Mapping[str, Stored]
     load_tokenizer_files: Callable[[], Mapping[str, bytes]]
 
     def names(self) -> Sequence[str]:
@@ -127,8 +143,31 @@ def our_weights(
     return found
 
 
-def checked(path: Path, config: ModelConfig, found: Mapping[str, Weight]) -> Mapping[str, Weight]:
+def checked(path: Path, config: ModelConfig, found: Mapping[str, W]) -> Mapping[str, W]:
     """All weights in order. Raises CheckpointError for missing, surplus or misshapen ones."""
+    check_names(path, config, found)
+    expected = dict(weight_shapes(config))
+    for name, shape in expected.items():
+        spec = found[name].spec
+        if spec.shape != shape:
+            raise CheckpointError(
+                f"{path}: {name} has the wrong shape",
+                got=_by(spec.shape),
+                allowed=_by(shape),
+                remedy="use the configuration that belongs to these weights",
+            )
+        check_dtype(path, name, spec.dtype)
+    return {name: found[name] for name in expected}
+
+
+def check_names(path: Path, config: ModelConfig, found: Collection[str]) -> None:
+    """Raise CheckpointError if weights of ours are missing, or there are more than there should."""
+    if config.layers > len(found):  # before all the names of a nonsensical number are made
+        raise CheckpointError(
+            f"{path}: weights are missing",
+            got=f"{len(found)} weights for {config.layers} layers",
+            remedy=FETCH_AGAIN,
+        )
     expected = dict(weight_shapes(config))
     if missing := [name for name in expected if name not in found]:
         raise CheckpointError(
@@ -141,17 +180,6 @@ def checked(path: Path, config: ModelConfig, found: Mapping[str, Weight]) -> Map
             allowed=f"{config.layers} layers" + (", tied output" if config.tied else ""),
             remedy="use the configuration that belongs to these weights",
         )
-    for name, shape in expected.items():
-        spec = found[name].spec
-        if spec.shape != shape:
-            raise CheckpointError(
-                f"{path}: {name} has the wrong shape",
-                got=_by(spec.shape),
-                allowed=_by(shape),
-                remedy="use the configuration that belongs to these weights",
-            )
-        check_dtype(path, name, spec.dtype)
-    return {name: found[name] for name in expected}
 
 
 def check_dtype(path: Path, name: str, dtype: str) -> None:

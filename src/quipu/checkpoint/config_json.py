@@ -56,9 +56,13 @@ def read_config(settings: Settings, vocab: int, rope_theta: float | None = None)
 
 
 def write_config(
-    config: ModelConfig, abilities: Abilities, dtype: str, bos_id: int | None, eos_id: int | None
+    config: ModelConfig,
+    abilities: Abilities,
+    dtype: str | None,
+    bos_id: int | None,
+    eos_id: int | None,
 ) -> dict[str, object]:
-    """Values of a config.json for weights stored as `dtype` (f32, f16, bf16)."""
+    """Values of a config.json for weights stored as `dtype` (f32, f16, bf16; None: not told)."""
     return {
         "architectures": [_ARCHITECTURE],
         "attention_bias": False,
@@ -80,7 +84,7 @@ def write_config(
         "rope_scaling": _scaling_values(config.rope_scaling),
         "rope_theta": config.rope_theta,
         "tie_word_embeddings": config.tied,
-        "torch_dtype": _TORCH_DTYPE[dtype],
+        "torch_dtype": None if dtype is None else _TORCH_DTYPE[dtype],
         "use_cache": True,
         "vocab_size": config.vocab,
     }

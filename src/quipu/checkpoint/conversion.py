@@ -15,14 +15,25 @@ from quipu.checkpoint.files import as_bytes
 from quipu.checkpoint.gguf_layout import GgufLayoutWriter
 from quipu.checkpoint.hf import HfWriter
 from quipu.checkpoint.meta import MetaWriter
+from quipu.checkpoint.native_file import NativeWriter
 from quipu.checkpoint.opening import open_checkpoint
+from quipu.checkpoint.packing import STORED
 from quipu.checkpoint.staging import check_space, staged
 from quipu.checkpoint.tensors import PLAIN, WRITABLE, StoredTensor, TensorSpec, as_float32, cast
 from quipu.checkpoint.tokenizer_facts import check_tokenizer, read_facts
 from quipu.config import ModelConfig
 from quipu.errors import CheckpointError, UsageError
 
-TARGETS = ("hf", "meta", "gguf")
+TARGETS = ("hf", "meta", "gguf", "native")
+FORMATS: dict[str, tuple[str, ...]] = {
+    "hf": tuple(PLAIN),
+    "meta": tuple(PLAIN),
+    "gguf": WRITABLE,
+    "native": tuple(STORED.values()),
+}
+ONE_FILE = ("gguf", "native")  # no shards, and norms in f32
+# Where q4_0 is asked for, these take q8_0 in a native file: see docs/formats.md.
+_ENDS = ("tok_embeddings.weight", "output.weight")
 _HEAD_BYTES = 64 << 20  # more than configuration and tokenizer take in any layout
 _FLOAT32_ROUNDING = 1e-6  # relative; GGUF keeps theta and its like in float32
 
@@ -53,12 +64,13 @@ def convert(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Write `source` in the layout `to` (hf, meta, gguf) at `target`, and read it back to compare.
+    """Write `source` in the layout `to` at `target`, and read it back to compare.
 
-    `dtype` is f32, f16, bf16, or q8_0 (gguf alone); None keeps what the source has, and widens
-    quantised weights to f32 where the target cannot store them. Norms are f32 in GGUF. `shards` is
-    the number of safetensors files (hf) or of model-parallel shards (meta). `progress` is told
-    bytes done and bytes in all, writing and comparing together.
+    `to` is hf, meta, gguf or native. `dtype` is f32, f16 (not native), bf16, or q8_0 or q4_0 (gguf
+    and native); None keeps what the source has, and widens weights to f32 where the target cannot
+    store them. Norms are f32 in GGUF and in a native file, which keeps embedding and output in
+    q8_0 beside q4_0. `shards` is the number of safetensors files (hf) or of model-parallel shards
+    (meta). `progress` is told bytes done and bytes in all, writing and comparing together.
 
     Raises CheckpointError for a source or target that will not do, TokenizerError for a tokenizer
     that does not fit the weights, UsageError for arguments that make no sense. After any failure
@@ -90,20 +102,34 @@ def plan(source: Checkpoint, to: str, dtype: str | None) -> dict[str, TensorSpec
     specs = {}
     for name in source.names():
         spec = source.spec(name)
-        chosen = dtype or spec.dtype
-        if to == "gguf":
-            chosen = "f32" if len(spec.shape) == 1 else chosen
-        elif chosen not in PLAIN:
-            chosen = "f32"
-        elif dtype is None and source.layout == "gguf" and len(spec.shape) == 1:
-            chosen = _narrowed(source.read(name), uniform)
+        if len(spec.shape) == 1:
+            chosen = _norm_dtype(source, name, to, dtype, uniform)
+        elif to == "native" and dtype == "q4_0" and name in _ENDS:
+            chosen = "q8_0"
+        else:
+            chosen = _storable(dtype or spec.dtype, to)
         specs[name] = dataclasses.replace(spec, dtype=chosen)
         _ = specs[name].bytes  # refuses rows that blocks do not divide, before anything is written
     return specs
 
 
+def _storable(dtype: str, to: str) -> str:
+    """What a source has, widened where the target cannot store it; GGUF stores whatever it had."""
+    return dtype if to == "gguf" or dtype in FORMATS[to] else "f32"
+
+
+def _norm_dtype(
+    source: Checkpoint, name: str, to: str, dtype: str | None, uniform: str | None
+) -> str:
+    if to in ONE_FILE:
+        return "f32"
+    if dtype is None and source.layout in ONE_FILE:
+        return _narrowed(source.read(name), uniform)
+    return _storable(dtype or source.spec(name).dtype, to)
+
+
 def _narrowed(norm: StoredTensor, dtype: str | None) -> str:
-    """GGUF widens norms to f32: undo it where the weights have a format that loses nothing."""
+    """Widened norms in the format of the weights again, where that loses nothing."""
     if dtype not in PLAIN:
         return norm.dtype
     try:
@@ -116,11 +142,10 @@ def _narrowed(norm: StoredTensor, dtype: str | None) -> str:
 def _check_arguments(source: Path, target: Path, to: str, dtype: str | None, shards: int) -> None:
     if to not in TARGETS:
         raise UsageError("target layout", got=to, allowed=", ".join(TARGETS))
-    formats = WRITABLE if to == "gguf" else tuple(PLAIN)
-    if dtype is not None and dtype not in formats:
-        raise UsageError(f"format of weights in {to}", got=dtype, allowed=", ".join(formats))
-    if shards < 1 or (to == "gguf" and shards != 1):
-        allowed = "1" if to == "gguf" else "1 or more"
+    if dtype is not None and dtype not in FORMATS[to]:
+        raise UsageError(f"format of weights in {to}", got=dtype, allowed=", ".join(FORMATS[to]))
+    if shards < 1 or (to in ONE_FILE and shards != 1):
+        allowed = "1" if to in ONE_FILE else "1 or more"
         raise UsageError(f"number of shards in {to}", got=shards, allowed=allowed)
     if source.resolve() == target.resolve():
         raise UsageError("source and target are the same", got=target, remedy="name another target")
@@ -138,6 +163,8 @@ def _writer(
         return HfWriter(path, source.config, source.abilities, specs, files, shards)
     if to == "meta":
         return MetaWriter(path, source.config, source.abilities, specs, files, shards)
+    if to == "native":
+        return NativeWriter(path, source.config, source.abilities, specs, files, source.name)
     return GgufLayoutWriter(path, source.config, source.abilities, specs, files, source.name)
 
 

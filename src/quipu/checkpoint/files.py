@@ -1,4 +1,4 @@
-"""Parts of files, read and written without mapping: mapped pages would count as resident memory."""
+"""Parts of files, read and written; mapped only to run, since mapped pages count as resident."""
 
 import json
 import os
@@ -48,6 +48,25 @@ def read_into(path: Path, offset: int, array: npt.NDArray[np.generic]) -> None:
             if not count:
                 raise truncated(path, offset + done, offset + len(view))
             done += count
+
+
+class MappedFile:
+    """A file that is mapped, read-only, when a part of it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._bytes: npt.NDArray[np.uint8] | None = None
+
+    def view(self, offset: int, size: int) -> npt.NDArray[np.uint8]:
+        """Bytes of the file; the mapping lives as long as a view. CheckpointError if it ends."""
+        if self._bytes is None:
+            try:
+                self._bytes = np.memmap(self.path, np.uint8, "r").view(np.ndarray)
+            except (OSError, ValueError) as error:  # ValueError: the file is empty by now
+                raise unreadable(self.path, error) from error
+        if offset + size > len(self._bytes):
+            raise truncated(self.path, len(self._bytes), offset + size)
+        return self._bytes[offset : offset + size]
 
 
 def write_at(path: Path, offset: int, array: npt.NDArray[np.generic]) -> None:

@@ -1,15 +1,15 @@
 """The one table of weight names: ours, Hugging Face's, Meta's and GGUF's.
 
-Meta's names are ours. `split` is the axis along which Meta's model-parallel shards divide a weight
-(Llama 2's `ParallelEmbedding` divides the width); norms are replicated. `rotary` marks weights
-whose rows Meta and GGUF keep in another order (see rotary.py).
+Meta's names are ours, and those of a native file. `split` is the axis along which Meta's
+model-parallel shards divide a weight (Llama 2's `ParallelEmbedding` divides the width); norms are
+replicated. `rotary` marks weights whose rows Meta and GGUF keep in another order (see rotary.py).
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-Layout = Literal["hf", "meta", "gguf"]
+Layout = Literal["hf", "meta", "gguf", "native"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +75,7 @@ _BY_THEIRS: dict[Layout, dict[str, Entry]] = {
     "hf": {entry.hf: entry for entry in TABLE},
     "meta": {entry.meta: entry for entry in TABLE},
     "gguf": {entry.gguf: entry for entry in TABLE},
+    "native": _BY_OURS,
 }
 
 
@@ -86,7 +87,8 @@ def entry_of(ours: str) -> Entry:
 def name_in(layout: Layout, ours: str) -> str:
     """What a layout calls one of our weights."""
     entry = entry_of(ours)
-    return _with_layer({"hf": entry.hf, "meta": entry.meta, "gguf": entry.gguf}[layout], ours)
+    theirs = {"hf": entry.hf, "meta": entry.meta, "gguf": entry.gguf, "native": entry.ours}
+    return _with_layer(theirs[layout], ours)
 
 
 def our_name(layout: Layout, theirs: str) -> str | None:

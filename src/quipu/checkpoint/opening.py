@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from quipu.checkpoint import gguf_file, gguf_layout, hf, meta
+from quipu.checkpoint import gguf_file, gguf_layout, hf, meta, native_file
 from quipu.checkpoint.checkpoint import Checkpoint
 from quipu.checkpoint.files import FETCH_AGAIN, file_size, read_bytes
 from quipu.checkpoint.names import Layout
@@ -11,7 +11,7 @@ from quipu.errors import CheckpointError, UsageError
 
 _LAYOUTS = (
     "a folder with config.json and safetensors, a folder with params.json and consolidated.00.pth,"
-    " or a GGUF file"
+    " a GGUF file, or a native file (.quipu)"
 )
 
 
@@ -24,7 +24,12 @@ def open_checkpoint(path: Path, *, rope_theta: float | None = None) -> Checkpoin
     """
     if rope_theta is not None and not 0 < rope_theta < math.inf:
         raise UsageError("rope theta", got=rope_theta, allowed="a number above 0")
-    opener = {"hf": hf.open_hf, "meta": meta.open_meta, "gguf": gguf_layout.open_gguf}
+    opener = {
+        "hf": hf.open_hf,
+        "meta": meta.open_meta,
+        "gguf": gguf_layout.open_gguf,
+        "native": native_file.open_native,
+    }
     return opener[find_layout(path)](path, rope_theta)
 
 
@@ -40,8 +45,11 @@ def find_layout(path: Path) -> Layout:
         raise CheckpointError(f"{path}: a folder without a model", allowed=_LAYOUTS)
     if file_size(path) >= 4 and read_bytes(path, 0, 4) == gguf_file.MAGIC:
         return "gguf"
-    if path.suffix == ".gguf":
-        raise CheckpointError(f"{path}: not a GGUF file, or truncated", remedy=FETCH_AGAIN)
+    if native_file.is_native(path):
+        return "native"
+    for suffix, kind in ((".gguf", "GGUF"), (native_file.SUFFIX, "native")):
+        if path.suffix == suffix:
+            raise CheckpointError(f"{path}: not a {kind} file, or truncated", remedy=FETCH_AGAIN)
     raise CheckpointError(
         f"{path}: not a model", allowed=_LAYOUTS, remedy="name the folder, not one file in it"
     )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quipu.checkpoint.checkpoint import Checkpoint
+from quipu.checkpoint.files import MappedFile, read_into
 from quipu.checkpoint.tensors import PLAIN, StoredTensor, TensorSpec, cast
 from quipu.errors import CheckpointError
 
@@ -113,13 +114,51 @@ def unpack(packed: Packed) -> StoredTensor:
     return StoredTensor(dtype=spec.dtype, shape=spec.shape, data=data)
 
 
-def read_packed(checkpoint: Checkpoint, name: str, format: Format | None = None) -> Packed:
-    """A matrix of a checkpoint, packed; `format` None: what is natural for how it is stored.
+@dataclass(frozen=True, kw_only=True)
+class PackedWeight:
+    """Where a packed matrix lies in a file: read row by row like any weight, or mapped as it is."""
 
+    file: MappedFile
+    format: Format
+    shape: tuple[int, int]
+    values_at: int
+    scales_at: int | None = None
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Format and shape row by row."""
+        return TensorSpec(dtype=STORED[self.format], shape=self.shape)
+
+    def read(self) -> StoredTensor:
+        """The matrix row by row, read without mapping."""
+        values = _aligned(value_bytes(self.format, self.shape))
+        read_into(self.file.path, self.values_at, values)
+        scales = None
+        if self.scales_at is not None:
+            scales = np.empty(scale_bytes(self.format, self.shape) // 2, np.uint16)
+            read_into(self.file.path, self.scales_at, scales)
+        return unpack(Packed(format=self.format, shape=self.shape, values=values, scales=scales))
+
+    def map(self) -> Packed:
+        """The matrix as it lies, read-only; its memory belongs to every process that maps it."""
+        values = self.file.view(self.values_at, value_bytes(self.format, self.shape))
+        scales = None
+        if self.scales_at is not None:
+            size = scale_bytes(self.format, self.shape)
+            scales = self.file.view(self.scales_at, size).view(np.uint16)
+        return Packed(format=self.format, shape=self.shape, values=values, scales=scales)
+
+
+def read_packed(checkpoint: Checkpoint, name: str, format: Format | None = None) -> Packed:
+    """A matrix of a checkpoint, packed; mapped where it lies packed so in the file.
+
+    `format` None is that of the file, or for other layouts the one natural for how it is stored.
     Raises CheckpointError as reading and packing do.
     """
-    spec = checkpoint.spec(name)
-    return pack(checkpoint.read(name), format or natural_format(spec.dtype))
+    weight = checkpoint.weights[name]
+    if isinstance(weight, PackedWeight) and format in (None, weight.format):
+        return weight.map()
+    return pack(weight.read(), format or natural_format(weight.spec.dtype))
 
 
 def _pack_rows(part: StoredTensor, packed: Packed, panels: slice) -> None:

@@ -6,7 +6,7 @@ a file at once, or maps the file; both cost more memory than a conversion should
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,26 +25,80 @@ from quipu.errors import CheckpointError
 
 _MAX_HEADER = 100_000_000  # the limit of the reference implementation
 _ALIGNMENT = 8
+_ITEM = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1}  # bytes; other dtypes are for others to refuse
 
 
-def read_parts(path: Path) -> dict[str, Part]:
-    """Every tensor of a file by name. Raises CheckpointError if it is foreign or truncated."""
+class Entry(NamedTuple):
+    """One tensor of a file; `offset` counts from the start of the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    size: int  # bytes
+
+
+class Head(NamedTuple):
+    """What a file says about itself."""
+
+    metadata: Settings
+    entries: Mapping[str, Entry]
+
+
+def read_head(path: Path) -> Head:
+    """The header of a file. Raises CheckpointError if it is foreign or the file is truncated."""
     header, start = _read_header(path)
-    parts, end = {}, start
+    entries, end = {}, start
     for name in header.values:
         if name == "__metadata__":
             continue
         entry = header.inner(name)
         if entry is None:
             raise _foreign(path, f"nothing about {name}")
-        spec = TensorSpec(dtype=entry.text("dtype").lower(), shape=_numbers(entry, "shape"))
+        dtype, shape = entry.text("dtype"), _numbers(entry, "shape")
         first, last = _numbers(entry, "data_offsets")
-        if spec.dtype in PLAIN and last - first != math.prod(spec.shape) * _item(spec):
-            raise _foreign(path, f"{name}: {last - first} bytes for shape {list(spec.shape)}")
-        parts[name] = Part(path=path, offset=start + first, spec=spec)
+        item = _ITEM.get(dtype)
+        if last < first or (item is not None and last - first != math.prod(shape) * item):
+            raise _foreign(path, f"{name}: {last - first} bytes for shape {list(shape)}")
+        entries[name] = Entry(dtype, shape, start + first, last - first)
         end = max(end, start + last)
     check_size(path, end)
-    return parts
+    return Head(header.inner("__metadata__") or Settings(str(path), {}), entries)
+
+
+def read_parts(path: Path) -> dict[str, Part]:
+    """Every tensor of a file by name. Raises CheckpointError if it is foreign or truncated."""
+    return {
+        name: Part(
+            path=path,
+            offset=entry.offset,
+            spec=TensorSpec(dtype=entry.dtype.lower(), shape=entry.shape),
+        )
+        for name, entry in read_head(path).entries.items()
+    }
+
+
+def lay_out(
+    tensors: Iterable[tuple[str, str, tuple[int, ...], int]],
+    metadata: Mapping[str, str],
+    alignment: int = _ALIGNMENT,
+) -> tuple[bytes, dict[str, Entry]]:
+    """Bytes before the data, a multiple of `alignment`, and where each tensor goes.
+
+    `tensors` are name, dtype, shape and bytes, in the order in which they shall lie.
+    """
+    header: dict[str, object] = {"__metadata__": metadata}
+    relative, end = {}, 0
+    for name, dtype, shape, size in tensors:
+        relative[name] = Entry(dtype, shape, end, size)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % alignment)
+    head = len(text).to_bytes(8, "little") + text
+    moved = {
+        name: entry._replace(offset=len(head) + entry.offset) for name, entry in relative.items()
+    }
+    return head, moved
 
 
 def _numbers(entry: Settings, key: str) -> tuple[int, ...]:
@@ -61,10 +115,6 @@ def _numbers(entry: Settings, key: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _item(spec: TensorSpec) -> int:
-    return PLAIN[spec.dtype].itemsize
-
-
 def _read_header(path: Path) -> tuple[Settings, int]:
     size = int.from_bytes(read_bytes(path, 0, 8), "little")
     if not 2 <= size <= _MAX_HEADER:
@@ -72,7 +122,7 @@ def _read_header(path: Path) -> tuple[Settings, int]:
     check_size(path, 8 + size)
     try:
         header = json.loads(read_bytes(path, 8, size))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _foreign(path, "header is not JSON") from error
     if not isinstance(header, dict):
         raise _foreign(path, "header is not an object")
@@ -87,39 +137,24 @@ def _foreign(path: Path, got: str) -> CheckpointError:
     )
 
 
-class _Place(NamedTuple):
-    offset: int
-    spec: TensorSpec
-
-
 class SafetensorsWriter:
     """One file whose tensors are all known before and are written in any order."""
 
     def __init__(self, path: Path, specs: Mapping[str, TensorSpec]) -> None:
         # Wide formats first, so that every tensor lies at a multiple of its item size.
-        ordered = sorted(specs.items(), key=lambda item: -_item(item[1]))
-        header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-        places, end = {}, 0
-        for name, spec in ordered:
-            places[name] = _Place(end, spec)
-            header[name] = {
-                "dtype": spec.dtype.upper(),
-                "shape": list(spec.shape),
-                "data_offsets": [end, end + spec.bytes],
-            }
-            end += spec.bytes
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % _ALIGNMENT)
-        self._places, self._start, self._path = places, 8 + len(text), path
-        path.write_bytes(len(text).to_bytes(8, "little") + text)
+        ordered = sorted(specs.items(), key=lambda item: -PLAIN[item[1].dtype].itemsize)
+        tensors = ((name, spec.dtype.upper(), spec.shape, spec.bytes) for name, spec in ordered)
+        head, self._entries = lay_out(tensors, {"format": "pt"})
+        self._path = path
+        path.write_bytes(head)
 
     def write(self, name: str, data: Array) -> None:
         """Put one tensor in its place; each is written once."""
-        place = self._places.pop(name)
-        assert data.nbytes == place.spec.bytes
-        write_at(self._path, self._start + place.offset, data)
+        entry = self._entries.pop(name)
+        assert data.nbytes == entry.size
+        write_at(self._path, entry.offset, data)
 
     def finish(self) -> None:
         """Make sure that everything has reached the disk."""
-        assert not self._places, f"never written: {list(self._places)[:3]}"
+        assert not self._entries, f"never written: {list(self._entries)[:3]}"
         sync(self._path)

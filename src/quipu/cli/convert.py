@@ -24,6 +24,7 @@ from quipu.checkpoint.conversion import TARGETS, convert
 from quipu.checkpoint.tensors import PLAIN
 from quipu.llm import model_path
 
+_QUANTIZE = {"int8": "q8_0", "int4": "q4_0", "q8_0": "q8_0", "q4_0": "q4_0"}
 _SIGNALLED = 128  # shells report 128 + its number for a command that a signal ended
 
 _DESCRIPTION = """\
@@ -32,6 +33,7 @@ Write a model in another layout, weight by weight, and read it back to compare.
   hf     a folder with config.json and safetensors, as transformers reads it
   meta   a folder with params.json and consolidated.NN.pth, as Meta distributes it
   gguf   one file, as llama.cpp reads it (norms are always f32 there)
+  native one file (.quipu), packed so that the runtime of this package maps it
 
 The layout of SRC is found by looking. DST appears only when it is whole: after
 an error or Ctrl-C nothing of it is left. Memory needed: about twice the largest
@@ -39,6 +41,7 @@ weight."""
 
 _EPILOG = """\
 examples:
+  quipu convert CodeLlama-7b-hf CodeLlama-7b.quipu --to native --quantize int8
   quipu convert CodeLlama-7b-hf CodeLlama-7b.gguf --to gguf --quantize q8_0
   quipu convert CodeLlama-34b CodeLlama-34b-hf --to hf --shards 7
   quipu convert old-model.gguf model-hf --to hf --dtype bf16 --rope-theta 1000000
@@ -49,20 +52,23 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the command to the parser of `quipu`."""
     parser = subparsers.add_parser(
         "convert",
-        help="write a model in another layout (Hugging Face, Meta, GGUF)",
+        help="write a model in another layout (Hugging Face, Meta, GGUF, native)",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SRC", help="folder, GGUF file or embedded name to read")
-    parser.add_argument("target", metavar="DST", type=Path, help="folder or GGUF file to make")
+    parser.add_argument("source", metavar="SRC", help="folder, file or embedded name to read")
+    parser.add_argument("target", metavar="DST", type=Path, help="folder or file to make")
     parser.add_argument("--to", required=True, choices=TARGETS, help="layout of DST")
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
         "--dtype", choices=tuple(PLAIN), help="format of the weights (default: as in SRC)"
     )
     formats.add_argument(
-        "--quantize", choices=("q8_0",), help="8-bit weights, a little over half of f16; gguf only"
+        "--quantize",
+        choices=tuple(_QUANTIZE),
+        help="8 or 4 bits a weight and a scale for every 32; native and gguf only, where they are"
+        " called q8_0 and q4_0",
     )
     parser.add_argument(
         "--shards",
@@ -89,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
             model_path(args.source),
             args.target,
             to=args.to,
-            dtype=args.quantize or args.dtype,
+            dtype=_QUANTIZE[args.quantize] if args.quantize else args.dtype,
             shards=args.shards,
             rope_theta=args.rope_theta,
             overwrite=args.force,

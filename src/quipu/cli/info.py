@@ -25,9 +25,14 @@ _EPILOG = """\
 examples:
   quipu info CodeLlama-7b-hf
   quipu info CodeLlama-34b.gguf --context 16384 --users 4
-  quipu info CodeLlama-7b --json"""
+  quipu info CodeLlama-7b.quipu --json"""
 
-_LAYOUTS = {"hf": "Hugging Face (safetensors)", "meta": "Meta (consolidated.pth)", "gguf": "GGUF"}
+_LAYOUTS = {
+    "hf": "Hugging Face (safetensors)",
+    "meta": "Meta (consolidated.pth)",
+    "gguf": "GGUF",
+    "native": "native (packed for the runtime of this package)",
+}
 _CHAT = {"inst": "yes, [INST] … [/INST]", "source": "yes, Source: … Destination: …"}
 
 Row = tuple[str, str]
@@ -46,7 +51,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "model",
         metavar="MODEL",
         nargs="?",
-        help="folder, GGUF file or embedded name; default: the embedded model",
+        help="folder, file or embedded name; default: the embedded model",
     )
     parser.add_argument(
         "--context",

@@ -62,7 +62,8 @@ def test_convert_leaves_nothing_when_it_is_terminated(
 @pytest.mark.parametrize(
     "options",
     [
-        ("--to", "native"),
+        ("--to", "onnx"),
+        ("--to", "native", "--quantize", "int2"),
         ("--to", "gguf", "--quantize", "q8_0", "--dtype", "f16"),
         (),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from quipu.checkpoint import Checkpoint, as_float32, conversion, convert, open_checkpoint
+from quipu.checkpoint.conversion import FORMATS
 from quipu.checkpoint.hf import HfWriter
 from quipu.checkpoint.tensors import StoredTensor
 from quipu.config import Abilities
@@ -15,7 +16,8 @@ from quipu.errors import CheckpointError, TokenizerError, UsageError
 from unit.checkpoint.conftest import MakeHf
 from unit.checkpoint.models import TINY, edit_config, random_weights
 
-TARGETS = ("hf", "meta", "gguf")
+TARGETS = ("hf", "meta", "gguf", "native")
+ONE_FILE = ("gguf", "native")
 
 
 def assert_same(path: Path, checkpoint: Checkpoint) -> None:
@@ -35,35 +37,39 @@ def test_any_two_layouts_on_the_way_change_no_bit(
     make_hf: MakeHf, tmp_path: Path, through: tuple[str, str], dtype: str
 ) -> None:
     source = make_hf(dtype=dtype, quipu={"infill": True, "chat": "inst"})
-    convert(source, tmp_path / "1", to=through[0], shards=1 if through[0] == "gguf" else 2)
+    convert(source, tmp_path / "1", to=through[0], shards=1 if through[0] in ONE_FILE else 2)
     convert(tmp_path / "1", tmp_path / "2", to=through[1])
     convert(tmp_path / "2", tmp_path / "3", to="hf")
     original = open_checkpoint(source)
     for step in "123":
         assert_same(tmp_path / step, original)
     last = open_checkpoint(tmp_path / "3")
-    assert {last.spec(name).dtype for name in last.names()} == {dtype}
+    widened = dtype == "f16" and "native" in through
+    assert {last.spec(name).dtype for name in last.names()} == {"f32" if widened else dtype}
 
 
-def test_norms_that_gguf_widened_stay_wide_if_narrowing_would_lose_bits(
-    make_hf: MakeHf, tmp_path: Path
+@pytest.mark.parametrize("to", ONE_FILE)
+def test_norms_that_were_widened_stay_wide_if_narrowing_would_lose_bits(
+    make_hf: MakeHf, tmp_path: Path, to: str
 ) -> None:
     weights = random_weights(TINY)
     weights["norm.weight"][3] = np.float32(1 / 3)
-    convert(make_hf(weights=weights), tmp_path / "x.gguf", to="gguf", dtype="f16")
-    convert(tmp_path / "x.gguf", tmp_path / "hf", to="hf")
+    convert(make_hf(weights=weights), tmp_path / "x", to=to, dtype="bf16")
+    convert(tmp_path / "x", tmp_path / "hf", to="hf")
     found = open_checkpoint(tmp_path / "hf")
     assert found.spec("norm.weight").dtype == "f32"
-    assert found.spec("layers.0.ffn_norm.weight").dtype == "f16"
+    assert found.spec("layers.0.ffn_norm.weight").dtype == "bf16"
     assert as_float32(found.read("norm.weight"))[3] == np.float32(1 / 3)
 
 
 @pytest.mark.parametrize("to", TARGETS)
-@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16"])
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "q8_0"])
 def test_weights_are_stored_as_asked(make_hf: MakeHf, tmp_path: Path, to: str, dtype: str) -> None:
+    if dtype not in FORMATS[to]:
+        return
     convert(make_hf(), tmp_path / "out", to=to, dtype=dtype)
     found = open_checkpoint(tmp_path / "out")
-    norm = "f32" if to == "gguf" else dtype
+    norm = "f32" if to in ONE_FILE else dtype
     for name in found.names():
         spec = found.spec(name)
         assert spec.dtype == (dtype if len(spec.shape) == 2 else norm)
@@ -73,11 +79,12 @@ def test_weights_are_stored_as_asked(make_hf: MakeHf, tmp_path: Path, to: str, d
         assert config["torch_dtype"] == names[dtype]
 
 
+@pytest.mark.parametrize("to", ONE_FILE)
 def test_q8_0_equals_the_quantiser_of_gguf_and_comes_back_widened(
-    make_hf: MakeHf, tmp_path: Path
+    make_hf: MakeHf, tmp_path: Path, to: str
 ) -> None:
-    convert(make_hf(), tmp_path / "x.gguf", to="gguf", dtype="q8_0")
-    convert(tmp_path / "x.gguf", tmp_path / "hf", to="hf")
+    convert(make_hf(), tmp_path / "x", to=to, dtype="q8_0")
+    convert(tmp_path / "x", tmp_path / "hf", to="hf")
     found = open_checkpoint(tmp_path / "hf")
     kind = gguf.GGMLQuantizationType.Q8_0
     for name, array in random_weights(TINY).items():
@@ -86,11 +93,14 @@ def test_q8_0_equals_the_quantiser_of_gguf_and_comes_back_widened(
         assert np.array_equal(as_float32(found.read(name)), expected)
 
 
-def test_quantised_weights_pass_from_gguf_to_gguf_untouched(
-    make_hf: MakeHf, tmp_path: Path
+@pytest.mark.parametrize("through", ONE_FILE)
+@pytest.mark.parametrize("dtype", ["q8_0", "q4_0"])
+def test_quantised_weights_come_back_to_gguf_untouched(
+    make_hf: MakeHf, tmp_path: Path, dtype: str, through: str
 ) -> None:
-    convert(make_hf(), tmp_path / "a.gguf", to="gguf", dtype="q8_0")
-    convert(tmp_path / "a.gguf", tmp_path / "b.gguf", to="gguf")
+    convert(make_hf(), tmp_path / "a.gguf", to="gguf", dtype=dtype)
+    convert(tmp_path / "a.gguf", tmp_path / "x", to=through)
+    convert(tmp_path / "x", tmp_path / "b.gguf", to="gguf")
     first, second = gguf.GGUFReader(tmp_path / "a.gguf"), gguf.GGUFReader(tmp_path / "b.gguf")
     assert len(first.tensors) == len(second.tensors)
     for a, b in zip(first.tensors, second.tensors, strict=True):
@@ -130,10 +140,12 @@ def test_a_tokenizer_that_does_not_fit_is_refused(make_hf: MakeHf, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"to": "onnx"}, "target layout; got onnx; allowed: hf, meta, gguf"),
+        ({"to": "onnx"}, "target layout; got onnx; allowed: hf, meta, gguf, native"),
         ({"to": "hf", "dtype": "q8_0"}, "format of weights in hf; got q8_0; allowed: f32, f16, b"),
         ({"to": "gguf", "dtype": "q4_k"}, "got q4_k; allowed: f32, f16, bf16, q8_0, q4_0"),
         ({"to": "gguf", "shards": 2}, "number of shards in gguf; got 2; allowed: 1"),
+        ({"to": "native", "dtype": "f16"}, "weights in native; got f16; allowed: f32, bf16, q8_0"),
+        ({"to": "native", "shards": 2}, "number of shards in native; got 2; allowed: 1"),
         ({"to": "hf", "shards": 0}, "number of shards in hf; got 0; allowed: 1 or more"),
     ],
 )

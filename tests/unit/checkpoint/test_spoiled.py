@@ -19,7 +19,7 @@ from unit.checkpoint.models import (
     write_safetensors,
 )
 
-TARGETS = ("hf", "meta", "gguf")
+TARGETS = ("hf", "meta", "gguf", "native")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tokenizer_model: bytes) -> d
     (source / "tokenizer.model").write_bytes(tokenizer_model)
     convert(source, folder / "meta", to="meta")
     convert(source, folder / "x.gguf", to="gguf")
-    return {"hf": source, "meta": folder / "meta", "gguf": folder / "x.gguf"}
+    convert(source, folder / "x.quipu", to="native", dtype="q4_0")
+    return {
+        "hf": source,
+        "meta": folder / "meta",
+        "gguf": folder / "x.gguf",
+        "native": folder / "x.quipu",
+    }
 
 
 def copied(source: Path, folder: Path) -> tuple[Path, list[Path]]:
@@ -52,7 +58,9 @@ def test_weights_cut_anywhere_are_refused(
     tmp_path_factory: pytest.TempPathFactory, whole: dict[str, Path], size: int, layout: str
 ) -> None:
     target, files = copied(whole[layout], tmp_path_factory.mktemp("cut"))
-    path = next(path for path in files if path.suffix in (".safetensors", ".pth", ".gguf"))
+    path = next(
+        path for path in files if path.suffix in (".safetensors", ".pth", ".gguf", ".quipu")
+    )
     data = path.read_bytes()
     path.write_bytes(data[: min(size, len(data) - 64)])
     with pytest.raises(QuipuError):
