@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test test-slow check format train-embedded native-check native-bench clean
 
-# torch is pinned to one release in constraints.txt, so that tests mean the same everywhere.
-$(VENV)/.demo: pyproject.toml constraints.txt
+NATIVE := $(wildcard native/*.h native/*.cc native/isa/*) native/CMakeLists.txt
+
+# Builds the C++ runtime; PyTorch is not needed.
+$(VENV)/.demo: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[torch]'
+	$(BIN)/pip install -q -e .
 	touch $@
 
-$(VENV)/.test: $(VENV)/.demo
+# torch is pinned to one release in constraints.txt, so that tests mean the same everywhere.
+$(VENV)/.test: $(VENV)/.demo constraints.txt
 	$(BIN)/pip install -q -c constraints.txt -e '.[train,test]'
 	touch $@
 

@@ -3,19 +3,22 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from quipu.checkpoint.packing import Format, pack
+from quipu.checkpoint.tensors import StoredTensor
 from quipu.config import ModelConfig, RopeScaling
+from quipu.engine.runners.native import NativeRunner
 from quipu.model.transformer import Transformer
 
 # Scaled down; what matters (grouping of heads, theta, context, vocabulary) is kept.
 SHAPES: dict[str, ModelConfig] = {
     "7b": ModelConfig(
-        dim=64, layers=2, heads=4, kv_heads=4, ffn=176, vocab=320, context=16384, rope_theta=1e6
+        dim=64, layers=2, heads=4, kv_heads=4, ffn=192, vocab=320, context=16384, rope_theta=1e6
     ),
     "34b": ModelConfig(
-        dim=128, layers=3, heads=8, kv_heads=2, ffn=344, vocab=320, context=16384, rope_theta=1e6
+        dim=128, layers=3, heads=8, kv_heads=2, ffn=352, vocab=320, context=16384, rope_theta=1e6
     ),
     "70b-instruct": ModelConfig(
-        dim=128, layers=3, heads=16, kv_heads=8, ffn=448, vocab=336, context=4096, rope_theta=1e4
+        dim=256, layers=3, heads=16, kv_heads=8, ffn=448, vocab=336, context=4096, rope_theta=1e4
     ),
 }
 
@@ -92,3 +95,19 @@ def ours(config: ModelConfig, model: LlamaForCausalLM) -> Transformer:
     mine = Transformer(config)
     mine.load_state_dict(our_weights(model))
     return mine.eval()
+
+
+def native_runner(config: ModelConfig, format: Format = "fp32", **options: object) -> NativeRunner:
+    """The C++ runtime with the oracle's weights; the shape must be one that it has kernels for."""
+    weights = {name: tensor.numpy() for name, tensor in our_weights(oracle(config)).items()}
+
+    def stored(name: str) -> StoredTensor:
+        return StoredTensor(dtype="f32", shape=weights[name].shape, data=weights[name])
+
+    return NativeRunner(
+        config,
+        lambda name: pack(stored(name), format),
+        weights.__getitem__,
+        choices=config.vocab,
+        **{"threads": 2, "kv_tokens": 512, **options},
+    )

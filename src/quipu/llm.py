@@ -52,21 +52,24 @@ def load(
     backend: str | None = None,
     *,
     tokenizer: str | Path | None = None,
+    context: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
-    context: int | None = None,
+    threads: int | None = None,
+    kv_dtype: str | None = None,
+    kv_tokens: int | None = None,
     api_key: str | None = None,
 ) -> "LLM":
     """Open a model. `model` None is the embedded one.
 
-    `backend` is `torch` (default), or the address of an OpenAI-compatible server such as
-    `http://localhost:8000/v1`; then `model` is the server's name for it, `tokenizer` a folder or
-    file with its tokenizer, and `api_key` what the server may ask for. `device` (cpu, cuda) and
-    `dtype` (float32, bfloat16) are for torch; `context` (tokens) overrules the model's. Raises
+    `backend` is `native` (default: the C++ runtime on the CPU), `torch`, or the address of an
+    OpenAI-compatible server such as `http://localhost:8000/v1`; then `model` is the server's name
+    for it, `tokenizer` a folder or file with its tokenizer, and `api_key` what the server may ask
+    for. `context` (tokens) overrules the model's. `open_backend` says what the others mean. Raises
     UsageError, CheckpointError, TokenizerError or BackendError.
     """
-    if backend is None or backend == "torch":
-        spec = f"torch:{model_path(model)}"
+    if backend in (None, "native", "torch"):
+        spec = f"{backend or 'native'}:{model_path(model)}"
     elif backend.startswith(("http://", "https://")) and model is not None and "#" not in backend:
         spec = f"{backend}#{model}"
     else:
@@ -74,7 +77,15 @@ def load(
     words = Path(tokenizer) if tokenizer else None
     return LLM(
         open_backend(
-            spec, tokenizer=words, device=device, dtype=dtype, context=context, api_key=api_key
+            spec,
+            tokenizer=words,
+            context=context,
+            device=device,
+            dtype=dtype,
+            threads=threads,
+            kv_dtype=kv_dtype,
+            kv_tokens=kv_tokens,
+            api_key=api_key,
         )
     )
 

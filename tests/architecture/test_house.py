@@ -18,10 +18,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in GROUND},
     "text": set(),
     "checkpoint": set(),
+    "native": set(),
     "model": set(),
     "data": {"text"},
     "train": {"model", "data", "checkpoint", "text"},
-    "engine": {"model"},  # runners/torch alone, see below
+    "engine": {"model", "native"},  # runners/torch and runners/native alone, see below
     "backend": {"text", "checkpoint", "engine"},
     "answers": {"backend"},
     "llm": {"text", "backend", "answers"},
@@ -69,8 +70,9 @@ def test_imports_only_go_down(path):
         if name.split(".")[0] != "quipu":
             continue
         assert _part(name) in allowed, f"{module} line {node.lineno} imports {name}"
-        if part == "engine" and _part(name) == "model":
-            assert module == "quipu.engine.runners.torch"
+        runner = {"model": "torch", "native": "native"}.get(_part(name))
+        if part == "engine" and runner:
+            assert module == f"quipu.engine.runners.{runner}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=_module)

@@ -17,14 +17,18 @@ from quipu.engine.runners.torch import TorchRunner
 
 CONTEXT = 4096
 TEXTS = ("def add(a, b):", "class Point:", "import sys", "for line in open(name):")
-KINDS = ("scripted", "local", "remote", "remote, text alone")
+KINDS = ("scripted", "torch", "native", "remote", "remote, text alone")
 
 
-def tiny_model():
+def torch_runner(config):
+    weights = llama.our_weights(llama.oracle(config))
+    return TorchRunner(config, lambda name: weights[name].numpy(), device="cpu", num_pages=600)
+
+
+def tiny_model(make_runner=torch_runner):
     """A random Llama behind an engine."""
     config = replace(llama.SHAPES["34b"], vocab=vocabulary.VOCAB, context=CONTEXT)
-    weights = llama.our_weights(llama.oracle(config))
-    runner = TorchRunner(config, lambda name: weights[name].numpy(), device="cpu", num_pages=600)
+    runner = make_runner(config)
     engine = Engine(runner, context=CONTEXT, vocab=config.vocab)
     info = ModelInfo(name="tiny", context=CONTEXT, abilities=Abilities(infill=True))
     return LocalBackend(engine, vocabulary.tokenizer(), info)
@@ -51,8 +55,10 @@ def opened(kind, tokenizer_file, stack):
     """A backend of one kind; `stack` closes what is behind it."""
     if kind == "scripted":
         return open_backend(f"script:{scripted(tokenizer_file.parent)}", tokenizer=tokenizer_file)
+    if kind == "native":
+        return tiny_model(lambda config: llama.native_runner(config, "bf16", kv_tokens=9600))
     behind = tiny_model()
-    if kind == "local":
+    if kind == "torch":
         return behind
     stack.append(behind.close)
     server = openai_server.serve(behind, token_ids=kind == "remote")
@@ -109,6 +115,6 @@ def test_every_backend(bench, case, request):
 
 
 @pytest.mark.parametrize("case", suite.CLOSING, ids=lambda case: case.__name__)
-@pytest.mark.parametrize("fresh_bench", KINDS[:3], indirect=True)
+@pytest.mark.parametrize("fresh_bench", KINDS[:4], indirect=True)
 def test_every_backend_closes(fresh_bench, case):
     case(fresh_bench)

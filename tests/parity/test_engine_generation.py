@@ -18,6 +18,15 @@ TOKENS = 64
 SHAPE = "34b"  # grouped heads, theta 1e6
 
 shapes = pytest.mark.parametrize("shape", llama.SHAPES)
+torch_alone = pytest.mark.parametrize("kind", ["torch"], indirect=True)
+RUNNER = {"kind": "torch"}
+
+
+@pytest.fixture(params=["torch", "native"], autouse=True)
+def kind(request):
+    """The runner that `runner_of` makes; every test runs with each."""
+    RUNNER["kind"] = request.param
+    return request.param
 
 
 @cache
@@ -26,6 +35,8 @@ def oracle(shape):
 
 
 def runner_of(shape, *, num_pages=256, page_size=16, dtype="float32"):
+    if RUNNER["kind"] == "native":
+        return llama.native_runner(llama.SHAPES[shape], kv_tokens=num_pages * page_size)
     weights = llama.our_weights(oracle(shape))
     return TorchRunner(
         llama.SHAPES[shape],
@@ -106,6 +117,7 @@ def test_chunked_prefill_changes_nothing(tokens_per_step):
     assert found == [expected(SHAPE, request.prompt) for request in ask]
 
 
+@torch_alone
 @pytest.mark.parametrize("page_size", [1, 3, 16, 64])
 def test_the_page_size_changes_nothing(page_size):
     runner = runner_of(SHAPE, num_pages=900 // page_size + 8, page_size=page_size)
@@ -200,6 +212,7 @@ def test_rows_of_a_prompt_equal_the_logits_of_transformers(shape, tokens_per_ste
     assert np.abs(rows - forced).max() < TOLERANCE
 
 
+@torch_alone
 def test_bfloat16_on_the_cpu_stays_near_float32():
     (ids,) = prompts([60])
     found = []

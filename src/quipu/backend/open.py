@@ -1,6 +1,9 @@
-"""Backends by address: `torch:PATH`, `http://HOST/v1#MODEL`, `script:FILE`."""
+"""Backends by address: `native:PATH`, `torch:PATH`, `http://HOST/v1#MODEL`, `script:FILE`."""
 
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,61 +13,109 @@ from quipu.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from quipu.checkpoint import Checkpoint
+    from quipu.checkpoint.packing import Format
+    from quipu.engine.runner import Runner
 
-SCHEMES = "torch:PATH, http://HOST:PORT/v1#MODEL, script:FILE"
+SCHEMES = "native:PATH, torch:PATH, http://HOST:PORT/v1#MODEL, script:FILE"
 PADDING = 1024  # rows that an embedding may have beyond its tokenizer; known models stay below it
 CPU_STEP_TOKENS = 512
 CUDA_STEP_TOKENS = 2048
+
+
+# Options that mean something to one kind of backend only.
+OPTIONS = {
+    "native": {"dtype", "threads", "kv_dtype", "kv_tokens"},
+    "torch": {"device", "dtype"},
+    "http": {"api_key"},
+    "script": set[str](),
+}
+NATIVE_DTYPES: dict[str, "Format"] = {
+    "float32": "fp32",
+    "bfloat16": "bf16",
+    "int8": "int8",
+    "int4": "int4",
+}
 
 
 def open_backend(
     spec: str,
     *,
     tokenizer: Path | None = None,
+    context: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
-    context: int | None = None,
+    threads: int | None = None,
+    kv_dtype: str | None = None,
+    kv_tokens: int | None = None,
     api_key: str | None = None,
 ) -> Backend:
     """Open what `spec` names.
 
-    `torch:PATH` loads a checkpoint of any layout; `device` and `dtype` are for it alone (None: CUDA
-    in bfloat16 if there is a GPU, else the CPU in float32). `http://…` needs `tokenizer`, the file
-    or folder of the served model's tokenizer; the other two find their own without it. `context`
-    overrules the model's context in tokens. `api_key` is for `http` alone.
+    `native:PATH` and `torch:PATH` load a checkpoint of any layout. Native runs on the CPU, in the
+    format of the file or in `dtype` (float32, bfloat16, int8, int4), on so many `threads` (None:
+    all it may use), with keys and values in `kv_dtype` (float32, bfloat16, int8; None: as fits the
+    weights) and memory for `kv_tokens` of them (None: as memory allows). Torch runs on `device` in
+    `dtype` (None: CUDA in bfloat16 if there is a GPU, else the CPU in float32). `http://…` needs
+    `tokenizer`, the file or folder of the served model's tokenizer, and perhaps `api_key`; the
+    others find their own without it. `context` overrules the model's context in tokens.
 
     Raises UsageError, CheckpointError, TokenizerError or BackendError.
     """
     if context is not None and context < 1:
         raise UsageError("context", got=context, allowed="1 or more tokens")
     scheme, _, rest = spec.partition(":")
-    given = {"device": device, "dtype": dtype, "api_key": api_key}
-    if scheme == "torch" and rest:
-        _refuse(given, "api_key", spec)
-        return _open_torch(Path(rest), tokenizer, device, dtype, context)
-    if scheme in ("http", "https"):
-        _refuse(given, "device", spec)
-        _refuse(given, "dtype", spec)
+    kind = "http" if scheme == "https" else scheme
+    if kind not in OPTIONS or not rest:
+        raise UsageError("backend", got=spec, allowed=SCHEMES)
+    given = {
+        "device": device,
+        "dtype": dtype,
+        "threads": threads,
+        "kv_dtype": kv_dtype,
+        "kv_tokens": kv_tokens,
+        "api_key": api_key,
+    }
+    for name, value in given.items():
+        if value is not None and name not in OPTIONS[kind]:
+            raise UsageError(f"{name} means nothing to backend {spec}", remedy=f"leave {name} out")
+    if kind == "http":
         return _open_remote(spec, tokenizer, context, api_key)
-    if scheme == "script" and rest:
-        for name in given:
-            _refuse(given, name, spec)
+    if kind == "script":
         return _open_script(Path(rest), tokenizer, context)
-    raise UsageError("backend", got=spec, allowed=SCHEMES)
+    if kind == "torch":
+        load = partial(_torch_runner, device=device, dtype=dtype)
+    else:
+        load = partial(
+            _native_runner, dtype=dtype, threads=threads, kv_dtype=kv_dtype, kv_tokens=kv_tokens
+        )
+    return _open_local(Path(rest), tokenizer, context, load)
 
 
-def _refuse(given: dict[str, str | None], name: str, spec: str) -> None:
-    if given[name] is not None:
-        raise UsageError(f"{name} means nothing to backend {spec}", remedy=f"leave {name} out")
-
-
-def _open_torch(
-    path: Path, tokenizer: Path | None, device: str | None, dtype: str | None, context: int | None
+def _open_local(
+    path: Path,
+    tokenizer: Path | None,
+    context: int | None,
+    load: Callable[["Checkpoint", Tokenizer], tuple["Runner", int]],
 ) -> Backend:
-    # Imported here: of all backends only this one needs them, and torch takes seconds.
+    # Imported here: a remote backend needs none of them.
     from quipu.backend.local import LocalBackend
-    from quipu.checkpoint import as_float32, open_checkpoint
+    from quipu.checkpoint import open_checkpoint
     from quipu.engine.engine import Engine
+
+    with closing(open_checkpoint(path)) as checkpoint:
+        words = _tokenizer(checkpoint, tokenizer)
+        runner, tokens_per_step = load(checkpoint, words)
+    context = context or checkpoint.config.context
+    engine = Engine(runner, context=context, vocab=words.vocab, tokens_per_step=tokens_per_step)
+    info = ModelInfo(name=checkpoint.name, context=context, abilities=checkpoint.abilities)
+    return LocalBackend(engine, words, info)
+
+
+def _torch_runner(
+    checkpoint: "Checkpoint", words: Tokenizer, *, device: str | None, dtype: str | None
+) -> tuple["Runner", int]:
+    """The runner, and tokens per step that suit it."""
+    from quipu.checkpoint import as_float32
 
     try:
         from quipu.engine.runners.torch import TorchRunner
@@ -73,29 +124,46 @@ def _open_torch(
             raise
         raise BackendError(
             "backend torch needs PyTorch, which is not installed",
-            remedy="pip install 'quipu-code[torch]'",
+            remedy="pip install 'quipu-code[torch]', or use --backend native",
         ) from error
 
-    checkpoint = open_checkpoint(path)
-    try:
-        words = _tokenizer(checkpoint, tokenizer)
-        runner = TorchRunner(
-            checkpoint.config,
-            lambda name: as_float32(checkpoint.read(name)),
-            device=device,
-            dtype=dtype,
-        )
-    finally:
-        checkpoint.close()
-    context = context or checkpoint.config.context
-    engine = Engine(
-        runner,
-        context=context,
-        vocab=words.vocab,
-        tokens_per_step=CUDA_STEP_TOKENS if runner.device.type == "cuda" else CPU_STEP_TOKENS,
+    del words  # the engine alone limits what is chosen
+    runner = TorchRunner(
+        checkpoint.config,
+        lambda name: as_float32(checkpoint.read(name)),
+        device=device,
+        dtype=dtype,
     )
-    info = ModelInfo(name=checkpoint.name, context=context, abilities=checkpoint.abilities)
-    return LocalBackend(engine, words, info)
+    return runner, CUDA_STEP_TOKENS if runner.device.type == "cuda" else CPU_STEP_TOKENS
+
+
+def _native_runner(
+    checkpoint: "Checkpoint",
+    words: Tokenizer,
+    *,
+    dtype: str | None,
+    threads: int | None,
+    kv_dtype: str | None,
+    kv_tokens: int | None,
+) -> tuple["Runner", int]:
+    """The runner, and tokens per step that suit it."""
+    from quipu.checkpoint import as_float32
+    from quipu.checkpoint.packing import read_packed
+    from quipu.engine.runners.native import NativeRunner, check_shape
+
+    if dtype is not None and dtype not in NATIVE_DTYPES:
+        raise UsageError("dtype of backend native", got=dtype, allowed=", ".join(NATIVE_DTYPES))
+    check_shape(checkpoint.config)
+    runner = NativeRunner(
+        checkpoint.config,
+        lambda name: read_packed(checkpoint, name, dtype and NATIVE_DTYPES[dtype]),
+        lambda name: as_float32(checkpoint.read(name)),
+        choices=words.vocab,
+        threads=threads,
+        kv_dtype=kv_dtype,
+        kv_tokens=kv_tokens,
+    )
+    return runner, CPU_STEP_TOKENS
 
 
 def _tokenizer(checkpoint: "Checkpoint", path: Path | None) -> Tokenizer:

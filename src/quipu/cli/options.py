@@ -19,14 +19,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--model",
         nargs="?",
         metavar="NAME|PATH",
-        help="a folder (Hugging Face or Meta layout), a .gguf file or an embedded name; "
+        help="a folder (Hugging Face or Meta layout), a .gguf or .quipu file, or an embedded name; "
         "default: the embedded model",
     )
     group.add_argument(
         "--backend",
-        metavar="torch|URL",
-        help="torch (default), or an OpenAI-compatible server such as http://localhost:8000/v1; "
-        f"then --model is the server's name for it, and {API_KEY} in the environment its key",
+        metavar="native|torch|URL",
+        help="native (default: C++ on the CPU), torch (for a GPU), or an OpenAI-compatible server "
+        "such as http://localhost:8000/v1; then --model is the server's name for it, and "
+        f"{API_KEY} in the environment its key",
     )
     group.add_argument("--tokenizer", metavar="PATH", help="tokenizer of a server's model")
     group.add_argument(
@@ -35,9 +36,26 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tokens of prompt and answer together, if a server does not tell",
     )
+    group.add_argument(
+        "--dtype",
+        metavar="TYPE",
+        help="of weights; native: float32, bfloat16, int8, int4 (default: as stored, at most 16 "
+        "bits); torch: float32 (default on a CPU), bfloat16",
+    )
     group.add_argument("--device", metavar="cpu|cuda", help="of torch (default: cuda if there is)")
     group.add_argument(
-        "--dtype", metavar="TYPE", help="of torch: float32 (default on a CPU) or bfloat16"
+        "--threads", type=int, metavar="N", help="of native (default: all that it may use)"
+    )
+    group.add_argument(
+        "--kv-dtype",
+        metavar="TYPE",
+        help="of native's keys and values: float32, bfloat16 (default), int8",
+    )
+    group.add_argument(
+        "--kv-tokens",
+        type=int,
+        metavar="N",
+        help="tokens that native's keys and values have memory for (default: as memory allows)",
     )
 
 
@@ -48,9 +66,12 @@ def open_model(args: argparse.Namespace) -> LLM:
         args.model,
         args.backend,
         tokenizer=args.tokenizer,
+        context=args.context,
         device=args.device,
         dtype=args.dtype,
-        context=args.context,
+        threads=args.threads,
+        kv_dtype=args.kv_dtype,
+        kv_tokens=args.kv_tokens,
         api_key=key,
     )
 

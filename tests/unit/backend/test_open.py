@@ -14,6 +14,7 @@ from quipu.errors import BackendError, CheckpointError, TokenizerError, UsageErr
 from quipu.request import Request, Sampling
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
+EMBEDDED = SOURCE / "quipu" / "weights" / "quipu-6m"
 
 
 def folder_of(path, rows=vocabulary.VOCAB):
@@ -53,9 +54,9 @@ def test_a_path_without_a_model_is_refused(tmp_path):
         open_backend(f"torch:{tmp_path / 'none'}")
 
 
-@pytest.mark.parametrize("spec", ["", "torch", "torch:", "native:x", "ftp://host", "model"])
+@pytest.mark.parametrize("spec", ["", "torch", "torch:", "native:", "ftp://host", "model"])
 def test_an_unknown_address_is_refused(spec):
-    with pytest.raises(UsageError, match="allowed: torch:PATH"):
+    with pytest.raises(UsageError, match="allowed: native:PATH"):
         open_backend(spec)
 
 
@@ -65,6 +66,8 @@ def test_an_unknown_address_is_refused(spec):
         ("http://h/v1", {"device": "cpu"}),
         ("script:x", {"dtype": "float32"}),
         ("torch:x", {"api_key": "k"}),
+        ("torch:x", {"threads": 2}),
+        ("native:x", {"device": "cpu"}),
     ],
 )
 def test_an_option_that_means_nothing_is_refused(spec, options):
@@ -85,6 +88,41 @@ def test_a_wrong_option_is_refused(tmp_path, options, message):
         open_backend(f"torch:{folder_of(tmp_path)}", **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "float16"}, "dtype of backend native; got float16; allowed: float32, bfloat16"),
+        ({"threads": 0}, "threads; got 0"),
+        ({"kv_dtype": "int4"}, "kv dtype; got int4; allowed: float32, bfloat16, int8"),
+        ({"kv_tokens": 0}, "kv tokens; got 0"),
+    ],
+)
+def test_a_wrong_option_of_native_is_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        open_backend(f"native:{EMBEDDED}", **options)
+
+
+def test_too_many_tokens_for_the_memory_are_refused_with_the_number_that_fits():
+    with pytest.raises(BackendError, match=r"allowed: up to [\d,]+ tokens; ask for fewer") as caught:
+        open_backend(f"native:{EMBEDDED}", kv_tokens=10**9)
+    fitting = int(str(caught.value).split("up to ")[1].split(" tokens")[0].replace(",", ""))
+    assert 16 <= fitting < 10**9
+
+
+def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setenv("QUIPU_ISA", "sse9")
+    with pytest.raises(UsageError, match="QUIPU_ISA must be portable, avx2, avx512 or amx"):
+        open_backend(f"native:{EMBEDDED}")
+
+
+def test_a_shape_without_kernels_names_the_other_backend(tmp_path):
+    folder_of(tmp_path)
+    odd = replace(llama.SHAPES["34b"], ffn=340, vocab=vocabulary.VOCAB)
+    llama.oracle(odd).save_pretrained(tmp_path)
+    with pytest.raises(BackendError, match=r"got ffn 340; .*use --backend torch"):
+        open_backend(f"native:{tmp_path}")
+
+
 def test_a_server_needs_a_tokenizer():
     with pytest.raises(UsageError, match="needs the tokenizer"):
         open_backend("http://localhost:1/v1#m")
@@ -95,7 +133,7 @@ def test_without_pytorch_the_remedy_is_named(tmp_path):
         "import sys; sys.modules['torch'] = None\n"
         "from quipu.backend.open import open_backend\n"
         "from quipu.errors import BackendError\n"
-        "try: open_backend('torch:x')\n"
+        f"try: open_backend('torch:{folder_of(tmp_path)}')\n"
         "except BackendError as error: print(error)"
     )
     found = subprocess.run(
