@@ -130,6 +130,8 @@ class _Answers:
 
     def take(self, event: Event | Rows) -> bool:
         assert isinstance(event, Event)
+        if event.index not in self._texts:
+            return False  # a stop string has ended the answer earlier in the same step
         answer, reason = self._texts[event.index], event.finish_reason
         text = "" if event.token_id is None else answer.push(event.token_id)
         if reason or answer.stopped:

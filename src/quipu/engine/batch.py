@@ -36,25 +36,31 @@ class Batch:
 
 
 def make_batch(shares: list[Share]) -> Batch:
-    """Lay the shares of one step out for the runner."""
-    sizes = [share.size for share in shares]
-    starts_S1 = np.concatenate(([0], np.cumsum(sizes))).astype(np.int32)
-    spans = [(s.tokens, s.computed, s.computed + size) for s, size in shares]
+    """Lay the shares of one step out for the runner; all rows of a draft are selected."""
+    tokens: list[int] = []
+    positions: list[int] = []
+    contexts: list[int] = []
+    select: list[int] = []
+    starts = [0]
     width = max(len(share.sequence.pages) for share in shares)
     pages_SP = np.full((len(shares), width), NO_PAGE, dtype=np.int32)
-    select: list[int] = []
-    for row, (sequence, size) in enumerate(shares):
+    for row, (sequence, size, draft) in enumerate(shares):
+        end = sequence.computed + size
+        tokens += sequence.tokens[sequence.computed : end]
+        tokens += draft
+        contexts.append(end + len(draft))
+        positions += range(sequence.computed, contexts[-1])
         pages_SP[row, : len(sequence.pages)] = sequence.pages
-        end = int(starts_S1[row + 1])
+        starts.append(len(tokens))
         if sequence.scored:
-            select.extend(range(end - size, end))
-        elif size == sequence.remaining:
-            select.append(end - 1)
+            select += range(starts[-2], starts[-1])
+        elif end == len(sequence.tokens):
+            select += range(starts[-1] - len(draft) - 1, starts[-1])
     return Batch(
-        tokens_T=np.concatenate([np.array(t[a:b], dtype=np.int32) for t, a, b in spans]),
-        positions_T=np.concatenate([np.arange(a, b, dtype=np.int32) for _, a, b in spans]),
-        starts_S1=starts_S1,
-        contexts_S=np.array([b for _, _, b in spans], dtype=np.int32),
+        tokens_T=np.array(tokens, dtype=np.int32),
+        positions_T=np.array(positions, dtype=np.int32),
+        starts_S1=np.array(starts, dtype=np.int32),
+        contexts_S=np.array(contexts, dtype=np.int32),
         pages_SP=pages_SP,
         select_N=np.array(select, dtype=np.int32),
     )

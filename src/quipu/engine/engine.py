@@ -2,6 +2,7 @@
 
 import collections.abc as abc
 import secrets
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,11 @@ import numpy.typing as npt
 
 from quipu.engine.batch import make_batch
 from quipu.engine.pages import Pages
-from quipu.engine.runner import Runner
+from quipu.engine.runner import Runner, StepResult
 from quipu.engine.sampler import check_logits, choose, describe, is_plain, uniform
-from quipu.engine.scheduler import Scheduler, Share
+from quipu.engine.scheduler import Scheduler, Share, may_speculate
 from quipu.engine.sequence import Constraint, Sequence
+from quipu.engine.speculation import Speculation
 from quipu.errors import PromptTooLong, UsageError
 from quipu.request import FinishReason, Request, Sampling, TokenLogprob
 
@@ -50,14 +52,24 @@ class Engine:
         vocab: int,
         tokens_per_step: int = 512,
         max_sequences: int = 64,
+        speculate: bool | None = None,
         draw_seed: abc.Callable[[], int] = lambda: secrets.randbits(63),
+        clock: abc.Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`context` bounds prompt and answer together; ids from `vocab` on are never chosen."""
+        """`context` bounds prompt and answer together; ids from `vocab` on are never chosen.
+
+        `speculate` None: where it cannot change an answer, that is if the runner's rows do not
+        depend on each other. `clock` tells seconds, for speculation to weigh its gains.
+        """
         self.runner = runner
         self.context = context
         self.vocab = vocab
         self._capacity = runner.num_pages * runner.page_size  # tokens
         self._draw_seed = draw_seed
+        self._clock = clock
+        if speculate is None:
+            speculate = runner.batch_invariant
+        self.speculation = Speculation() if speculate else None
         self._next_id = 0
         self._next_arrival = 0
         self._sequences: dict[int, list[Sequence]] = {}  # unfinished, by request
@@ -65,6 +77,7 @@ class Engine:
             Pages(runner.num_pages, runner.page_size),
             tokens_per_step=tokens_per_step,
             max_sequences=max_sequences,
+            speculation=self.speculation,
         )
 
     @property
@@ -122,6 +135,8 @@ class Engine:
                 prompt_length=len(request.prompt),
                 limit=limit,
                 sampling=request.sampling,
+                plain=is_plain(request.sampling),
+                seen=set(request.prompt) if request.sampling.repetition_penalty != 1 else set(),
                 seed=seed,
                 stop_ids=frozenset(request.stop_ids),
                 constraint=constraint,
@@ -154,22 +169,24 @@ class Engine:
         shares = self.scheduler.schedule()
         if not shares:
             return []
-        before = [share.sequence.computed for share in shares]
-        result = self.runner.step(make_batch(shares))
-        logits_NV, best_N = result.logits_NV, result.best_N
-        check_logits(logits_NV, best_N)
+        batch = make_batch(shares)
+        began = self._clock()
+        result = self.runner.step(batch)
+        seconds = self._clock() - began
+        weighed = self.speculation is not None and may_speculate(shares)
         self.scheduler.commit(shares)
         events: list[Event | Rows] = []
         row = 0
-        for share, start in zip(shares, before, strict=True):
+        for share in shares:
             if share.sequence.scored:
-                events.append(self._score(share, start, logits_NV[row : row + share.size]))
+                events.append(self._score(share, result, row))
                 row += share.size
             elif share.sequence.remaining == 0:
-                best = None if best_N is None else int(best_N[row])
-                events.append(self._choose(share.sequence, logits_NV[row], best))
-                row += 1
-        assert row == len(logits_NV)
+                events += self._answer(share, result, row)
+                row += 1 + len(share.draft)
+        assert row == len(result.logits_NV)
+        if weighed and self.speculation is not None:
+            self.speculation.record(len(shares), row, len(events), seconds)
         return events
 
     def end(self, request_id: int, index: int) -> None:
@@ -197,53 +214,77 @@ class Engine:
 
     def _finish(self, sequence: Sequence) -> None:
         self.scheduler.remove(sequence)
+        if self.speculation is not None and not sequence.scored:
+            # What the cache gave of the prompt has been learned with an earlier one.
+            self.speculation.learn(sequence.tokens[sequence.cached or 0 :])
         left = self._sequences[sequence.request_id]
         left.remove(sequence)
         if not left:
             del self._sequences[sequence.request_id]
 
-    def _score(self, share: Share, start: int, logits_NV: npt.NDArray[np.float32]) -> Rows:
-        last = share.sequence.remaining == 0
+    def _score(self, share: Share, result: StepResult, row: int) -> Rows:
+        sequence, size = share.sequence, share.size
+        logits_NV = result.logits_NV[row : row + size]
+        check_logits(logits_NV)
+        start, last = sequence.computed - size, sequence.remaining == 0
         if last:
-            self._finish(share.sequence)
-        return Rows(
-            request_id=share.sequence.request_id, start=start, logits_NV=logits_NV, last=last
-        )
+            self._finish(sequence)
+        return Rows(request_id=sequence.request_id, start=start, logits_NV=logits_NV, last=last)
+
+    def _answer(self, share: Share, result: StepResult, row: int) -> list[Event]:
+        """Choose the tokens that the rows from `row` on are for, and end the answer if it is over.
+
+        The row after a drafted token is valid if that token is the one that was chosen.
+        """
+        sequence = share.sequence
+        events = []
+        for place, drafted in enumerate((*share.draft, None), row):
+            best = None if result.best_N is None else int(result.best_N[place])
+            logits_V = result.logits_NV[place]
+            check_logits(logits_V, best)
+            event = self._choose(sequence, logits_V, best)
+            events.append(event)
+            if event.finish_reason or event.token_id != drafted:
+                break
+        if share.draft:
+            self.scheduler.accept(sequence, len(events) - 1)
+        if events[-1].finish_reason:
+            self._finish(sequence)
+        return events
 
     def _choose(
         self, sequence: Sequence, logits_V: npt.NDArray[np.float32], best: int | None
     ) -> Event:
-        """Choose the next token of a sequence, record it, and end the answer if it is the last.
+        """Choose the next token of a sequence and record it; the event says if it is the last.
 
         `best` is the id of the largest logit, if the runner has told it.
         """
-        sampling, generated = sequence.sampling, sequence.generated
-        allowed = sequence.constraint.allowed(generated) if sequence.constraint else None
-        if allowed is None:
-            sequence.constraint = None
-        if best is not None and allowed is None and is_plain(sampling):
+        sampling = sequence.sampling
+        position = len(sequence.tokens) - sequence.prompt_length
+        allowed = None
+        if sequence.constraint is not None:
+            allowed = sequence.constraint.allowed(sequence.generated)
+            if allowed is None:
+                sequence.constraint = None
+        if best is not None and sequence.plain and allowed is None:
             token_id = best
         else:
+            drawn = sampling.temperature > 0
             token_id = choose(
                 logits_V[: self.vocab],
                 sampling,
-                seen=set(sequence.tokens) if sampling.repetition_penalty != 1 else (),
+                seen=sequence.seen,
                 allowed=allowed,
-                number=uniform(sequence.seed, sequence.index, len(generated))
-                if sampling.temperature > 0
-                else 0.0,
+                number=uniform(sequence.seed, sequence.index, position) if drawn else 0.0,
             )
         if token_id in sequence.stop_ids:
-            self._finish(sequence)
             return _event(sequence, finish_reason="stop")
-        sequence.tokens.append(token_id)
+        sequence.append(token_id)
         logprob = None
         if sampling.logprobs is not None:
             logprob = describe(logits_V, token_id, sampling.logprobs)
-        if len(generated) + 1 < sequence.limit:
-            return _event(sequence, token_id=token_id, logprob=logprob)
-        self._finish(sequence)
-        return _event(sequence, token_id=token_id, logprob=logprob, finish_reason="length")
+        reason: FinishReason | None = "length" if position + 1 == sequence.limit else None
+        return _event(sequence, token_id=token_id, logprob=logprob, finish_reason=reason)
 
     def _check_id(self, what: str, token_id: int) -> None:
         if not 0 <= token_id < self.vocab:

@@ -32,5 +32,12 @@ class Runner(Protocol):
     def page_size(self) -> int:
         """Tokens per page."""
 
+    @property
+    def batch_invariant(self) -> bool:
+        """Whether a row's logits are the same, bit for bit, whatever else the step computes.
+
+        Then drafted tokens can be verified without changing an answer.
+        """
+
     def step(self, batch: Batch) -> StepResult:
         """Store keys and values of the batch's tokens and return the selected logits."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections.abc as abc
+from array import array
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from quipu.engine.ngrams import Drafter
 from quipu.request import Sampling
 
 
@@ -35,7 +37,10 @@ class Sequence:
     constraint: Constraint | None = None
     leader: Sequence | None = None  # the first answer of the same request, for the others
     scored: bool = False  # logits of every prompt row are wanted, no answer is
-    pages: list[int] = field(default_factory=list)
+    plain: bool = False  # the next token is that of the largest logit, a constraint apart
+    seen: set[int] = field(default_factory=set)  # tokens, if the repetition penalty needs them
+    drafter: Drafter | None = None
+    pages: array[int] = field(default_factory=lambda: array("i"))
     digests: list[bytes] = field(default_factory=list)  # hash chain over full pages
     computed: int = 0  # leading tokens whose keys and values are in the pages
     cached: int | None = None  # prompt tokens the prefix cache gave; None before admission
@@ -50,3 +55,9 @@ class Sequence:
     def generated(self) -> list[int]:
         """Tokens of the answer so far."""
         return self.tokens[self.prompt_length :]
+
+    def append(self, token_id: int) -> None:
+        """Take a chosen token in."""
+        self.tokens.append(token_id)
+        if self.sampling.repetition_penalty != 1:
+            self.seen.add(token_id)

@@ -13,8 +13,23 @@ from quipu.engine.runner import StepResult
 
 
 class ToyRunner:
-    def __init__(self, *, vocab=50, num_pages=64, page_size=4, fails_at=None, tells_best=False):
+    batch_invariant = True
+
+    def __init__(
+        self,
+        *,
+        vocab=50,
+        num_pages=64,
+        page_size=4,
+        fails_at=None,
+        tells_best=False,
+        memory=None,
+        cost=None,
+    ):
         self.tells_best = tells_best
+        self.memory = memory  # newest tokens that the logits depend on; None: all
+        self.cost = cost or (lambda _: 1.0)  # seconds of a step by its tokens
+        self.now = 0.0  # the toy's own clock
         self.vocab, self.num_pages, self.page_size = vocab, num_pages, page_size
         self.slots = np.full((num_pages * page_size, 2), -1)  # token, position
         self.batches: list[Batch] = []
@@ -22,6 +37,7 @@ class ToyRunner:
 
     def step(self, batch: Batch) -> StepResult:
         self.batches.append(batch)
+        self.now += self.cost(len(batch.tokens_T))
         if len(self.batches) == self.fails_at:
             raise RuntimeError("the toy broke")
         check_layout(batch)
@@ -38,7 +54,10 @@ class ToyRunner:
             assert (context[:, 1] == np.arange(length)).all(), "a slot of another position"
             for row, position in zip(range(start, end), positions, strict=True):
                 rows[row] = context[: position + 1, 0]
-        found = [toy_logits(rows[row], self.vocab) for row in batch.select_N.tolist()]
+        found = [
+            toy_logits(rows[row][-(self.memory or 0) :], self.vocab)
+            for row in batch.select_N.tolist()
+        ]
         logits_NV = np.array(found, np.float32).reshape(-1, self.vocab)
         best_N = logits_NV.argmax(axis=1).astype(np.int32) if self.tells_best else None
         return StepResult(logits_NV=logits_NV, best_N=best_N)

@@ -201,6 +201,10 @@ class TorchRunner:
     def page_size(self) -> int:
         return self._page_size
 
+    @property
+    def batch_invariant(self) -> bool:
+        return False  # which kernel multiplies depends on the number of rows
+
     @torch.inference_mode()
     def step(self, batch: Batch) -> StepResult:
         """Run the model on one batch; see `Batch` for the layout."""

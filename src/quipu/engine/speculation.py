@@ -1,0 +1,191 @@
+"""Speculation: how many drafted tokens a step should verify beside the ones that are due.
+
+The next tokens of a sequence often stood somewhere before (`ngrams`). A step can carry such a draft
+behind the sequence's last token and choose a token at each of its rows; as long as the choice
+is the drafted one, the row after it is valid too. The tokens are those that would have been chosen
+one by one, so only speed is at stake, and this file decides about speed:
+
+- Chances: how often the foretold token is the right one, by the length of the match before it. This
+  is seen at every token, drafted or not, so it costs nothing to know.
+- Costs: seconds of a step by its number of rows, measured as steps go by.
+- Ledger: seconds saved beside the same tokens one by one. While it shows a loss beyond a small
+  share of the time spent, nothing is drafted: a wrong estimate cannot cost more than that.
+"""
+
+from collections.abc import Sequence as Sequences
+from itertools import accumulate
+
+from quipu.engine.ngrams import Drafter, Texts
+from quipu.engine.sequence import Sequence
+
+LONGEST = 31  # drafted tokens of one sequence
+STORE_TOKENS = 1 << 16  # of finished texts
+# Drafts of a step, all sequences together: few sizes, so that each is measured often. With the last
+# token of one sequence they make even numbers of rows, which kernels like.
+SIZES = (1, 2, 3, 5, 7, 11, 15, 23, 31, 47, 63)
+
+_RUNGS = (0, 0, 1, 2, 3, 3, 3, 3, *[4] * 8, *[5] * 16, 6)  # by matched tokens, the last for more
+_FIRST_CHANCES = (0.3, 0.3, 0.45, 0.6, 0.8, 0.9, 0.95)  # of each rung, before anything is known
+_CHANCE_WEIGHT = 4.0  # predictions that a first chance counts for
+_CHANCE_MEMORY = 1 - 1 / 64
+_LEAST_CHANCE = 0.1  # of a whole draft; longer ones are not looked at
+
+_COST_STEP = 0.25  # weight of a new measurement
+_COST_OUTLIER = 2.0  # times what is known: more is the machine's doing, not the step's
+_ROW_COST = 0.05  # of a step, for each row beyond those measured
+_COST_LIFE = 512  # steps after which a cost that was not measured again is in doubt
+_PLAIN_LIFE = 32  # the same for steps without drafts, what all else is compared with
+
+_LEAST_GAIN = 1.1  # expected speed-up below which a draft is not worth the risk
+_LEDGER_MEMORY = 1 - 1 / 1024
+_LOSS_ALLOWED = 0.01  # of the time spent
+
+
+class Chances:
+    """How often the foretold token is the right one, by the length of the match before it."""
+
+    def __init__(self) -> None:
+        self._tries = [_CHANCE_WEIGHT] * len(_FIRST_CHANCES)
+        self._hits = [_CHANCE_WEIGHT * chance for chance in _FIRST_CHANCES]
+
+    def record(self, run: int, hit: bool) -> None:
+        """Take in one prediction."""
+        rung = _RUNGS[min(run, len(_RUNGS) - 1)]
+        self._tries[rung] = self._tries[rung] * _CHANCE_MEMORY + 1
+        self._hits[rung] = self._hits[rung] * _CHANCE_MEMORY + hit
+
+    def chain(self, run: int, longest: int) -> list[float]:
+        """Chances that 1, 2, … drafted tokens are right, up to `longest` of them."""
+        found: list[float] = []
+        chance = 1.0
+        for ahead in range(run, run + longest):
+            rung = _RUNGS[min(ahead, len(_RUNGS) - 1)]
+            chance *= self._hits[rung] / self._tries[rung]
+            if chance < _LEAST_CHANCE:
+                break
+            found.append(chance)
+        return found
+
+
+class Costs:
+    """Seconds of a step by its rows."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._known: dict[int, tuple[float, int]] = {}  # rows: seconds, step when last measured
+
+    def record(self, rows: int, seconds: float) -> float:
+        """Take in one step; returns its seconds without what looks like a hiccup."""
+        self._steps += 1
+        known = self._fresh(rows, _COST_LIFE)
+        if known is None:
+            self._known[rows] = seconds, self._steps
+            return seconds
+        seconds = min(seconds, _COST_OUTLIER * known)
+        self._known[rows] = known + _COST_STEP * (seconds - known), self._steps
+        return seconds
+
+    def plain(self, rows: int) -> float | None:
+        """Seconds of a step without drafts; None if it is time to measure one."""
+        return self._fresh(rows, _PLAIN_LIFE)
+
+    def reach(self, plain: int) -> int:
+        """Rows up to which an estimate may be tried: no more than about twice what is known."""
+        return 2 * max(self._measured(plain), default=plain) + 2
+
+    def estimate(self, rows: int, plain: int) -> float:
+        """Seconds of a step of `rows`, by those measured from `plain` rows on."""
+        seconds = self._fresh(rows, _COST_LIFE)
+        if seconds is not None:
+            return seconds
+        measured = self._measured(plain)
+        below = max((r for r in measured if r < rows), default=plain)
+        above = min((r for r in measured if r > rows), default=None)
+        low = max(self._known[r][0] for r in (plain, below))
+        if above is None:
+            return low * (1 + _ROW_COST * (rows - below))
+        share = (rows - below) / (above - below)
+        return low + share * max(0.0, self._known[above][0] - low)
+
+    def _measured(self, plain: int) -> list[int]:
+        return [r for r in self._known if r >= plain and self._fresh(r, _COST_LIFE) is not None]
+
+    def _fresh(self, rows: int, life: int) -> float | None:
+        seconds, step = self._known.get(rows, (0.0, -life - 1))
+        return seconds if self._steps - step <= life else None
+
+
+class Speculation:
+    """Drafts for the sequences of an engine. Counts what was drafted and what of it was right."""
+
+    def __init__(self) -> None:
+        self.drafted = 0
+        self.accepted = 0
+        self._texts = Texts(STORE_TOKENS)
+        self._chances = Chances()
+        self._costs = Costs()
+        self._spent = 0.0  # seconds of late
+        self._saved = 0.0
+
+    def drafts(self, sequences: Sequences[Sequence], spare: int) -> list[list[int]]:
+        """Tokens to verify behind each sequence's last one, `spare` altogether at most.
+
+        Call it at every step in which each sequence computes just its last token.
+        """
+        chains = [self._chain(sequence) for sequence in sequences]
+        ranked = sorted(
+            ((chance, at) for at, chain in enumerate(chains) for chance in chain), reverse=True
+        )
+        size = self._size(len(sequences), [chance for chance, _ in ranked[:spare]])
+        counts = [0] * len(sequences)
+        for _, at in ranked[:size]:
+            counts[at] += 1
+        return [
+            sequence.drafter.draft(count) if count and sequence.drafter else []
+            for sequence, count in zip(sequences, counts, strict=True)
+        ]
+
+    def record(self, sequences: int, rows: int, tokens: int, seconds: float) -> None:
+        """Take in a step for which `drafts` was asked: its rows, and the tokens it brought."""
+        drafted = rows - sequences
+        self.drafted += drafted
+        self.accepted += tokens - sequences if drafted else 0
+        seconds = self._costs.record(rows, seconds)
+        self._spent = self._spent * _LEDGER_MEMORY + seconds
+        self._saved *= _LEDGER_MEMORY
+        if drafted:
+            plain = self._costs.estimate(sequences, sequences)
+            self._saved += tokens / sequences * plain - seconds
+
+    def learn(self, tokens: Sequences[int]) -> None:
+        """Keep a text to draft from: a finished answer and its prompt, or a file at hand."""
+        self._texts.add(tokens)
+
+    def _chain(self, sequence: Sequence) -> list[float]:
+        if sequence.drafter is None:
+            sequence.drafter = Drafter(sequence.tokens, self._texts)
+        for run, hit in sequence.drafter.advance():
+            self._chances.record(run, hit)
+        # The last token of an answer need not be drafted: its own step chooses it anyway.
+        left = sequence.prompt_length + sequence.limit - len(sequence.tokens) - 1
+        longest = min(left, LONGEST)
+        return self._chances.chain(sequence.drafter.run, longest) if sequence.drafter.run else []
+
+    def _size(self, sequences: int, chances: list[float]) -> int:
+        """How many drafted tokens, likeliest first, give the most tokens a second."""
+        if not chances or self._saved < -_LOSS_ALLOWED * self._spent:
+            return 0
+        plain = self._costs.plain(sequences)
+        if plain is None:
+            return 0
+        expected = list(accumulate(chances))
+        best, best_speed = 0, _LEAST_GAIN * sequences / plain
+        largest = min(len(chances), self._costs.reach(sequences) - sequences)
+        for size in SIZES:
+            if size > largest:
+                break
+            seconds = self._costs.estimate(sequences + size, sequences)
+            speed = (sequences + expected[size - 1]) / seconds
+            if speed > best_speed:
+                best, best_speed = size, speed
+        return best
