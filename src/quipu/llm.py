@@ -58,6 +58,7 @@ def load(
     threads: int | None = None,
     kv_dtype: str | None = None,
     kv_tokens: int | None = None,
+    speculate: bool | None = None,
     api_key: str | None = None,
 ) -> "LLM":
     """Open a model. `model` None is the embedded one.
@@ -65,7 +66,8 @@ def load(
     `backend` is `native` (default: the C++ runtime on the CPU), `torch`, or the address of an
     OpenAI-compatible server such as `http://localhost:8000/v1`; then `model` is the server's name
     for it, `tokenizer` a folder or file with its tokenizer, and `api_key` what the server may ask
-    for. `context` (tokens) overrules the model's. `open_backend` says what the others mean. Raises
+    for. `context` (tokens) overrules the model's. `speculate` False keeps the engine from verifying
+    drafted tokens; the answers are the same. `open_backend` says what the others mean. Raises
     UsageError, CheckpointError, TokenizerError or BackendError.
     """
     if backend in (None, "native", "torch"):
@@ -85,6 +87,7 @@ def load(
             threads=threads,
             kv_dtype=kv_dtype,
             kv_tokens=kv_tokens,
+            speculate=speculate,
             api_key=api_key,
         )
     )

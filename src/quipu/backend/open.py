@@ -24,8 +24,8 @@ CUDA_STEP_TOKENS = 2048
 
 # Options that mean something to one kind of backend only.
 OPTIONS = {
-    "native": {"dtype", "threads", "kv_dtype", "kv_tokens"},
-    "torch": {"device", "dtype"},
+    "native": {"dtype", "threads", "kv_dtype", "kv_tokens", "speculate"},
+    "torch": {"device", "dtype", "speculate"},
     "http": {"api_key"},
     "script": set[str](),
 }
@@ -47,6 +47,7 @@ def open_backend(
     threads: int | None = None,
     kv_dtype: str | None = None,
     kv_tokens: int | None = None,
+    speculate: bool | None = None,
     api_key: str | None = None,
 ) -> Backend:
     """Open what `spec` names.
@@ -57,7 +58,9 @@ def open_backend(
     weights) and memory for `kv_tokens` of them (None: as memory allows). Torch runs on `device` in
     `dtype` (None: CUDA in bfloat16 if there is a GPU, else the CPU in float32). `http://…` needs
     `tokenizer`, the file or folder of the served model's tokenizer, and perhaps `api_key`; the
-    others find their own without it. `context` overrules the model's context in tokens.
+    others find their own without it. `context` overrules the model's context in tokens. `speculate`
+    False keeps an engine from verifying drafted tokens; None lets it where that cannot change an
+    answer.
 
     Raises UsageError, CheckpointError, TokenizerError or BackendError.
     """
@@ -73,6 +76,7 @@ def open_backend(
         "threads": threads,
         "kv_dtype": kv_dtype,
         "kv_tokens": kv_tokens,
+        "speculate": speculate,
         "api_key": api_key,
     }
     for name, value in given.items():
@@ -88,13 +92,14 @@ def open_backend(
         load = partial(
             _native_runner, dtype=dtype, threads=threads, kv_dtype=kv_dtype, kv_tokens=kv_tokens
         )
-    return _open_local(Path(rest), tokenizer, context, load)
+    return _open_local(Path(rest), tokenizer, context, speculate, load)
 
 
 def _open_local(
     path: Path,
     tokenizer: Path | None,
     context: int | None,
+    speculate: bool | None,
     load: Callable[["Checkpoint", Tokenizer], tuple["Runner", int]],
 ) -> Backend:
     # Imported here: a remote backend needs none of them.
@@ -106,7 +111,13 @@ def _open_local(
         words = _tokenizer(checkpoint, tokenizer)
         runner, tokens_per_step = load(checkpoint, words)
     context = context or checkpoint.config.context
-    engine = Engine(runner, context=context, vocab=words.vocab, tokens_per_step=tokens_per_step)
+    engine = Engine(
+        runner,
+        context=context,
+        vocab=words.vocab,
+        tokens_per_step=tokens_per_step,
+        speculate=speculate,
+    )
     info = ModelInfo(name=checkpoint.name, context=context, abilities=checkpoint.abilities)
     return LocalBackend(engine, words, info)
 

@@ -57,6 +57,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tokens that native's keys and values have memory for (default: as memory allows)",
     )
+    group.add_argument(
+        "--no-speculation",
+        dest="speculate",
+        action="store_const",
+        const=False,
+        help="compute tokens one by one, also where the text repeats itself; same answers",
+    )
 
 
 def open_model(args: argparse.Namespace) -> LLM:
@@ -73,6 +80,7 @@ def open_model(args: argparse.Namespace) -> LLM:
         kv_dtype=args.kv_dtype,
         kv_tokens=args.kv_tokens,
         api_key=key,
+        speculate=args.speculate,
     )
 
 

@@ -64,6 +64,7 @@ def test_an_unknown_address_is_refused(spec):
     ("spec", "options"),
     [
         ("http://h/v1", {"device": "cpu"}),
+        ("http://h/v1", {"speculate": False}),
         ("script:x", {"dtype": "float32"}),
         ("torch:x", {"api_key": "k"}),
         ("torch:x", {"threads": 2}),

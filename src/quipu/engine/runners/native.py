@@ -50,7 +50,9 @@ class Packed(Protocol):
 
 
 class NativeRunner:
-    """Implements `engine.runner.Runner`. Rows are bit-identical whatever runs beside them."""
+    """Implements `engine.runner.Runner`."""
+
+    batch_invariant = True
 
     def __init__(
         self,
