@@ -5,8 +5,9 @@
 Cases: the engine alone with 1 and with 8 greedy answers, with 1 sampled answer (temperature 0.8,
 top-p 0.95, vocabulary 32016), and the way through LocalBackend and LLM, streamed: with the free
 runner, and with one that works for half a millisecond outside of Python's lock, as a native one
-does (`work` is that half millisecond alone: what counts is the difference). `drafts` looks for drafts at every token and
-finds none that is worth a try. Printed is the fastest of the repeats, in microseconds a token.
+does; `work` is that half millisecond alone, and the difference is what counts. `drafts` looks for
+drafts at every token and finds none that is worth a try. Printed is the fastest of the repeats, in
+microseconds a token.
 """
 
 import argparse
