@@ -20,10 +20,24 @@ constexpr int strip_panels = 2;
 constexpr int tile_rows = 6;
 constexpr int block_groups = 16;  // 16 KiB of bytes in a strip
 constexpr int chunk_rows = 96;    // rows that share unpacked weights
-constexpr int bytes_ahead = 2048;  // what hardware prefetches by itself ends at pages
+constexpr int bytes_ahead = 8192;  // hardware alone prefetches too little, and ends at pages
 
 // A word of activations, read from arrays of bytes or of bf16.
 using Word __attribute__((may_alias)) = int32_t;
+
+// Keeps the compiler from holding one address a row, for which there are too few registers.
+template <typename T>
+const T* opaque(const T* p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
+template <int Bytes>
+void prefetch(const void* p) {
+#pragma GCC unroll 8
+  for (int i = 0; i < Bytes; i += 64)
+    _mm_prefetch(static_cast<const char*>(p) + i, _MM_HINT_T0);
+}
 
 __m512i spread(const Word* p) { return _mm512_set1_epi32(*p); }
 
@@ -111,19 +125,20 @@ void few_integers(const Product& product, const Activations& x, int32_t panel, i
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m) sum[m] = _mm512_setzero_ps();
   for (int64_t g = 0; g < groups; ++g) {
-#pragma GCC unroll 8
-    for (int i = 0; i < Weights::bytes; i += 64)
-      _mm_prefetch(reinterpret_cast<const char*>(values + bytes_ahead + i), _MM_HINT_T0);
+    prefetch<Weights::bytes>(values + bytes_ahead);
+    prefetch<64>(scales + bytes_ahead / Weights::bytes * panel_outputs);
     __m512i w[8];
     Weights::unpack(values, w);
     const __m512 weight_scale = widen(scales);
+    const int8_t* quads = q;
+    const GroupScale* of_row = scale;
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m) {
-      const Word* quads = reinterpret_cast<const Word*>(q + m * inputs);
-      __m512i dot = _mm512_set1_epi32(Weights::less(scale[m * groups]));
+      __m512i dot = _mm512_set1_epi32(Weights::less(*of_row));
 #pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) add_dot(dot, w[i], quads + i);
-      sum[m] = add_group(sum[m], dot, weight_scale, _mm512_set1_ps(scale[m * groups].scale));
+      for (int i = 0; i < 8; ++i) add_dot(dot, w[i], reinterpret_cast<const Word*>(quads) + i);
+      sum[m] = add_group(sum[m], dot, weight_scale, _mm512_set1_ps(of_row->scale));
+      quads = opaque(quads + inputs), of_row = opaque(of_row + groups);
     }
     values += Weights::bytes, scales += panel_outputs, q += group_inputs, ++scale;
   }
@@ -140,8 +155,7 @@ void few_words(const Product& product, const Activations& x, int32_t panel, int3
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m) even[m] = odd[m] = _mm512_setzero_ps();
   for (int64_t i = 0; i < count; i += 2, values += 128, words += 2) {
-    _mm_prefetch(reinterpret_cast<const char*>(values + bytes_ahead), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(values + bytes_ahead + 64), _MM_HINT_T0);
+    prefetch<128>(values + bytes_ahead);
     const __m512i w0 = _mm512_loadu_si512(values), w1 = _mm512_loadu_si512(values + 64);
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m) {
@@ -156,13 +170,16 @@ void few_words(const Product& product, const Activations& x, int32_t panel, int3
 
 // Many rows ----------------------------------------------------------------------------------
 
+// Of each panel of a strip; the second register is of odd words.
+using Sums = float[strip_panels][2][panel_outputs];
+
 // What the rows of a chunk have in common while they pass over one block of a strip.
 struct Strip {
   const uint8_t* values[strip_panels];
+  const uint8_t* packed[strip_panels];
   alignas(64) float scales[strip_panels][block_groups][panel_outputs];
   alignas(64) uint8_t unpacked[strip_panels][block_groups * 512];
-  // Of each row and panel; the second register is of odd words.
-  alignas(64) float sums[chunk_rows][strip_panels][2][panel_outputs];
+  alignas(64) Sums sums[chunk_rows];
 };
 
 template <typename Weights>
@@ -171,6 +188,7 @@ void unpack(const Matrix& w, int32_t panel, int32_t group, int32_t count, Strip&
     const int64_t at = int64_t{panel + p} * (w.inputs / group_inputs) + group;
     const uint8_t* values = w.values + at * Weights::bytes;
     const uint16_t* scales = w.scales + at * panel_outputs;
+    strip.packed[p] = values;
     strip.values[p] = Weights::bytes == 512 ? values : strip.unpacked[p];
     for (int32_t g = 0; g < count; ++g) {
       _mm512_store_ps(strip.scales[p][g], widen(scales + g * panel_outputs));
@@ -186,7 +204,7 @@ void unpack(const Matrix& w, int32_t panel, int32_t group, int32_t count, Strip&
 
 template <typename Weights, int M>
 void tile_integers(const Activations& x, int32_t row, int32_t group, int32_t count,
-                   const Strip& strip, float (*sums)[strip_panels][2][panel_outputs]) {
+                   bool first_tile, const Strip& strip, Sums* sums) {
   const int64_t groups = x.inputs / group_inputs, inputs = x.inputs;
   const int8_t* q = x.q + row * inputs + group * group_inputs;
   const GroupScale* scale = x.scales + row * groups + group;
@@ -198,26 +216,34 @@ void tile_integers(const Activations& x, int32_t row, int32_t group, int32_t cou
     sum1[m] = _mm512_load_ps(sums[m][1][0]);
   }
   for (int32_t g = 0; g < count; ++g) {
+    const int8_t* const quads[2] = {q, opaque(q + 3 * inputs)};
+    const GroupScale* const scales[2] = {scale, opaque(scale + 3 * groups)};
+    // The first tile's work hides how long the next block of weights takes to come.
+    if (first_tile) {
+      prefetch<Weights::bytes>(strip.packed[0] + (block_groups + g) * Weights::bytes);
+      prefetch<Weights::bytes>(strip.packed[1] + (block_groups + g) * Weights::bytes);
+    }
     __m512i dot0[M], dot1[M];
 #pragma GCC unroll 6
     for (int m = 0; m < M; ++m)
-      dot0[m] = dot1[m] = _mm512_set1_epi32(Weights::less(scale[m * groups]));
+      dot0[m] = dot1[m] = _mm512_set1_epi32(Weights::less(scales[m / 3][m % 3 * groups]));
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
       const __m512i w0 = _mm512_loadu_si512(first + 64 * i);
       const __m512i w1 = _mm512_loadu_si512(second + 64 * i);
 #pragma GCC unroll 6
       for (int m = 0; m < M; ++m) {
-        const __m512i quads = spread(reinterpret_cast<const Word*>(q + m * inputs) + i);
-        add_dot(dot0[m], w0, quads);
-        add_dot(dot1[m], w1, quads);
+        const int8_t* from = quads[m / 3] + m % 3 * inputs + 4 * i;
+        const __m512i quad = spread(reinterpret_cast<const Word*>(from));
+        add_dot(dot0[m], w0, quad);
+        add_dot(dot1[m], w1, quad);
       }
     }
     const __m512 scale0 = _mm512_load_ps(strip.scales[0][g]);
     const __m512 scale1 = _mm512_load_ps(strip.scales[1][g]);
 #pragma GCC unroll 6
     for (int m = 0; m < M; ++m) {
-      const __m512 both = _mm512_set1_ps(scale[m * groups].scale);
+      const __m512 both = _mm512_set1_ps(scales[m / 3][m % 3 * groups].scale);
       sum0[m] = add_group(sum0[m], dot0[m], scale0, both);
       sum1[m] = add_group(sum1[m], dot1[m], scale1, both);
     }
@@ -231,8 +257,8 @@ void tile_integers(const Activations& x, int32_t row, int32_t group, int32_t cou
 }
 
 template <typename Words, int M>
-void tile_words(const Activations& x, int32_t row, int32_t group, int32_t count,
-                const Strip& strip, float (*sums)[strip_panels][2][panel_outputs]) {
+void tile_words(const Activations& x, int32_t row, int32_t group, int32_t count, bool first_tile,
+                const Strip& strip, Sums* sums) {
   const int64_t all = Words::count(x.inputs);
   const Word* words = Words::words(x) + row * all + Words::count(group * group_inputs);
   const uint8_t *first = strip.values[0], *second = strip.values[1];
@@ -242,6 +268,10 @@ void tile_words(const Activations& x, int32_t row, int32_t group, int32_t count,
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) sum[i / 2][i % 2][m] = _mm512_load_ps(sums[m][i / 2][i % 2]);
   for (int32_t i = 0; i < Words::count(count * group_inputs); i += 2) {
+    if (first_tile) {
+      prefetch<128>(first + Words::count(block_groups * group_inputs) * 64);
+      prefetch<128>(second + Words::count(block_groups * group_inputs) * 64);
+    }
 #pragma GCC unroll 2
     for (int parity = 0; parity < 2; ++parity) {
       const __m512i w0 = _mm512_loadu_si512(first + 64 * parity);
@@ -265,7 +295,7 @@ void tile_words(const Activations& x, int32_t row, int32_t group, int32_t count,
 
 using Few = void (*)(const Product&, const Activations&, int32_t panel, int32_t row);
 using TileOf = void (*)(const Activations&, int32_t row, int32_t group, int32_t count,
-                        const Strip&, float (*)[strip_panels][2][panel_outputs]);
+                        bool first_tile, const Strip&, Sums*);
 using Unpack = void (*)(const Matrix&, int32_t panel, int32_t group, int32_t count, Strip&);
 
 struct Routines {
@@ -278,7 +308,8 @@ template <typename Words>
 void point(const Matrix& w, int32_t panel, int32_t group, int32_t, Strip& strip) {
   for (int p = 0; p < strip_panels; ++p) {
     const int64_t word = int64_t{panel + p} * Words::count(w.inputs);
-    strip.values[p] = w.values + (word + Words::count(group * group_inputs)) * 64;
+    strip.packed[p] = w.values + (word + Words::count(group * group_inputs)) * 64;
+    strip.values[p] = strip.packed[p];
   }
 }
 
@@ -324,9 +355,11 @@ void multiply_strip(const Routines& of, const Product& product, const Activation
   for (int32_t group = 0; group < groups; group += block_groups) {
     const int32_t count = groups - group < block_groups ? groups - group : block_groups;
     of.unpack(product.w, panel, group, count, strip);
-    for (int32_t row = first; row < last; row += tile_rows) {
-      const int32_t rows = last - row < tile_rows ? last - row : tile_rows;
-      of.tile[rows - 1](x, row, group, count, strip, strip.sums + (row - first));
+    for (int32_t row = first, rows; row < last; row += rows) {
+      // Tiles of nearly the same height: 13 rows are 5, 4 and 4.
+      const int32_t left = last - row, tiles = (left + tile_rows - 1) / tile_rows;
+      rows = (left + tiles - 1) / tiles;
+      of.tile[rows - 1](x, row, group, count, row == first, strip, strip.sums + (row - first));
     }
   }
   for (int p = 0; p < strip_panels; ++p) {
