@@ -11,6 +11,7 @@
 
 #include "../kernels.h"
 #include "lanes_avx512.h"
+#include "vector_rows.h"
 
 namespace quipu {
 namespace {
@@ -51,7 +52,7 @@ void add_dot(__m512i& sum, __m512i bytes, const Word* quad) {
 
 // A group of int8 or int4 of one panel: `unpack` makes the eight registers of bytes without sign.
 struct Int8 {
-  static constexpr int bytes = 512;
+  static constexpr int bytes = 512, offset = -128;  // of a group; 128 as a byte
   static int32_t less(const GroupScale& scale) { return scale.less128; }
   static void unpack(const uint8_t* p, __m512i* w) {
 #pragma GCC unroll 8
@@ -60,7 +61,7 @@ struct Int8 {
 };
 
 struct Int4 {
-  static constexpr int bytes = 256;
+  static constexpr int bytes = 256, offset = 8;
   static int32_t less(const GroupScale& scale) { return scale.less8; }
   static void unpack(const uint8_t* p, __m512i* w) {
     const __m512i low = _mm512_set1_epi8(15);
@@ -110,6 +111,18 @@ void write(const Product& product, int32_t panel, int32_t row, __mmask16 lanes, 
   float* y = product.y + int64_t{row} * product.y_stride + panel * panel_outputs;
   if (product.add) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, y), sum);
   _mm512_mask_storeu_ps(y, lanes, sum);
+}
+
+void prepare(const Activations& x, Formats formats, int32_t first, int32_t last) {
+  for (int32_t row = first; row < last; ++row) {
+    if ((formats & with_scales) != 0) quantise_row(x, row);
+    if ((formats & bf16_alone) == 0) continue;
+    const float* from = x.x + int64_t{row} * x.inputs;
+    uint16_t* to = x.bf16 + int64_t{row} * x.inputs;
+    for (int32_t i = 0; i < x.inputs; i += 16)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i),
+                          (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from + i)));
+  }
 }
 
 // Few rows -----------------------------------------------------------------------------------

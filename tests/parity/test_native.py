@@ -169,7 +169,8 @@ def test_a_context_of_20000_tokens_equals_the_pytorch_model():
 
 @pytest.mark.parametrize("format", ["fp32", "bf16", "int8", "int4"])
 @pytest.mark.parametrize("kv_dtype", ["float32", "bfloat16", "int8"])
-def test_rows_do_not_depend_on_what_runs_beside_them(isa, format, kv_dtype):
+@pytest.mark.usefixtures("isa")
+def test_rows_do_not_depend_on_what_runs_beside_them(format, kv_dtype):
     config = SHAPES["34b"]
     texts = [tokens_of(config, size, seed=size) for size in (37, 64, 5, 90)]
     alone = [
@@ -227,7 +228,8 @@ def embedded_logits(backend, dtype):
     """Of real code that the embedded model was not trained on: this project's own."""
     source = Path(quipu.__file__).parent
     with quipu.load(None, backend, dtype=dtype) as llm:
-        texts = [(source / name).read_text() for name in ("llm.py", "engine/engine.py", "errors.py")]
+        names = ("llm.py", "engine/engine.py", "errors.py")
+        texts = [(source / name).read_text() for name in names]
         ids = [[llm.tokenizer.bos_id, *llm.tokenizer.encode(text)][:1000] for text in texts]
         return ids, [llm.logits(part) for part in ids]
 

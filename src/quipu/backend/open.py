@@ -123,7 +123,7 @@ def _open_local(
 
 
 def _torch_runner(
-    checkpoint: "Checkpoint", words: Tokenizer, *, device: str | None, dtype: str | None
+    checkpoint: "Checkpoint", _: Tokenizer, *, device: str | None, dtype: str | None
 ) -> tuple["Runner", int]:
     """The runner, and tokens per step that suit it."""
     from quipu.checkpoint import as_float32
@@ -138,7 +138,6 @@ def _torch_runner(
             remedy="pip install 'quipu-code[torch]', or use --backend native",
         ) from error
 
-    del words  # the engine alone limits what is chosen
     runner = TorchRunner(
         checkpoint.config,
         lambda name: as_float32(checkpoint.read(name)),
@@ -165,9 +164,10 @@ def _native_runner(
     if dtype is not None and dtype not in NATIVE_DTYPES:
         raise UsageError("dtype of backend native", got=dtype, allowed=", ".join(NATIVE_DTYPES))
     check_shape(checkpoint.config)
+    format = None if dtype is None else NATIVE_DTYPES[dtype]
     runner = NativeRunner(
         checkpoint.config,
-        lambda name: read_packed(checkpoint, name, dtype and NATIVE_DTYPES[dtype]),
+        lambda name: read_packed(checkpoint, name, format),
         lambda name: as_float32(checkpoint.read(name)),
         choices=words.vocab,
         threads=threads,

@@ -104,7 +104,7 @@ def test_a_wrong_option_of_native_is_refused(options, message):
 
 
 def test_too_many_tokens_for_the_memory_are_refused_with_the_number_that_fits():
-    with pytest.raises(BackendError, match=r"allowed: up to [\d,]+ tokens; ask for fewer") as caught:
+    with pytest.raises(BackendError, match=r"up to [\d,]+ tokens; ask for fewer") as caught:
         open_backend(f"native:{EMBEDDED}", kv_tokens=10**9)
     fitting = int(str(caught.value).split("up to ")[1].split(" tokens")[0].replace(",", ""))
     assert 16 <= fitting < 10**9
