@@ -10,7 +10,10 @@ POLL_S = 0.1  # an unbounded wait would hold back Ctrl-C on Windows
 
 
 class QueuedStream:
-    """Implements `Stream`. The filling thread calls `put`, then `end` or `fail` once."""
+    """Implements `Stream`. The filling thread calls `put`, then `end` or `fail` once.
+
+    Ctrl-C while somebody waits for a piece cancels the stream: nobody may come for the rest.
+    """
 
     def __init__(self, on_cancel: Callable[[], None]) -> None:
         self._on_cancel = on_cancel
@@ -22,6 +25,13 @@ class QueuedStream:
         return self
 
     def __next__(self) -> Piece:
+        try:
+            return self._next()
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
+    def _next(self) -> Piece:
         while not self._over:
             try:
                 item = self._items.get(timeout=POLL_S)

@@ -2,9 +2,13 @@
 
 import _thread
 import gc
+import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,9 +146,55 @@ def test_ctrl_c_reaches_a_consumer_that_waits(open_backend):
     with pytest.raises(KeyboardInterrupt):
         list(stream)
     assert time.monotonic() - begun < 5
-    stream.cancel()
     runner.gate.set()
     assert list(stream)[-1].finish_reason == "cancelled"
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from conformance import vocabulary
+from quipu.backend.local import LocalBackend
+from quipu.backend.protocol import ModelInfo
+from quipu.config import Abilities
+from quipu.engine.engine import Engine
+from quipu.llm import LLM
+from unit.engine.toy import ToyRunner
+
+class Slow(ToyRunner):
+    def step(self, batch):
+        time.sleep(0.05)
+        return super().step(batch)
+
+words = vocabulary.tokenizer()
+runner = Slow(vocab=words.vocab, num_pages=1000)
+engine = Engine(runner, context=4000, vocab=words.vocab)
+llm = LLM(LocalBackend(engine, words, ModelInfo(name="slow", context=4000, abilities=Abilities())))
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+pieces = 0
+try:
+    for piece in llm.complete("x", max_tokens=2000, stream=True):
+        pieces += 1
+except KeyboardInterrupt:
+    steps = len(runner.batches)
+assert 0 < pieces <= steps
+time.sleep(0.3)
+assert len(runner.batches) <= steps + 1, "the engine goes on"
+assert len(llm.complete("x", max_tokens=2).token_ids) == 2
+llm.complete("x", max_tokens=2000, stream=True)  # the process ends in the middle of this one
+print("done")
+"""
+
+
+def test_ctrl_c_stops_the_engine_within_a_step_and_the_process_ends_well():
+    root = Path(__file__).resolve().parents[3]
+    found = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        env={**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root / 'tests'}"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (0, "done\n", "")
 
 
 def test_ctrl_c_while_scoring_stops_the_scoring(open_backend):

@@ -167,3 +167,12 @@ def test_memory_that_does_not_suffice_is_named():
     weights = llama.our_weights(llama.oracle(config))
     with pytest.raises(BackendError, match="no memory for keys and values; got 100 bytes"):
         TorchRunner(config, lambda name: weights[name].numpy(), device="cpu", key_value_bytes=100)
+
+
+def test_pages_that_cannot_be_had_are_an_error_of_the_user():
+    from quipu.engine.runners.torch import TorchRunner
+
+    config = llama.SHAPES["34b"]
+    weights = llama.our_weights(llama.oracle(config))
+    with pytest.raises(BackendError, match=r"do not fit the memory of cpu.*use a smaller model"):
+        TorchRunner(config, lambda name: weights[name].numpy(), device="cpu", num_pages=10**9)

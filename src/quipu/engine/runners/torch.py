@@ -186,9 +186,11 @@ class TorchRunner:
             if num_pages is None:
                 num_pages = self._default_pages(config, key_value_bytes)
             self._pools = [self._pool(config, num_pages) for _ in range(config.layers)]
-        except (MemoryError, torch.OutOfMemoryError) as error:
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
             raise BackendError(
-                f"the model does not fit the memory of {self.device}",
+                f"the model and its keys and values do not fit the memory of {self.device}",
                 got=error,
                 remedy="use a smaller model, or dtype bfloat16",
             ) from error
@@ -237,6 +239,12 @@ class TorchRunner:
                 remedy="free memory, use a smaller dtype, or a smaller model",
             )
         return min(fitting, -(-CONTEXTS * config.context // self._page_size))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # PyTorch has a class of its own for a GPU; on a CPU the text alone tells.
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "can't allocate memory" in str(error)
 
 
 def _device(name: str | None) -> torch.device:
