@@ -30,10 +30,10 @@ _CHANCE_WEIGHT = 4.0  # predictions that a first chance counts for
 _CHANCE_MEMORY = 1 - 1 / 64
 _LEAST_CHANCE = 0.1  # of a whole draft; longer ones are not looked at
 
-_COST_STEP = 0.25  # weight of a new measurement
-_COST_OUTLIER = 2.0  # times what is known: more is the machine's doing, not the step's
+_COST_RISE, _COST_FALL = 0.2, 0.4  # weight of a new measurement: what disturbs only ever adds
+_COST_OUTLIER, _FIRST_OUTLIER = 2.0, 6.0  # times what is known or guessed: more is not the step's
 _ROW_COST = 0.05  # of a step, for each row beyond those measured
-_COST_LIFE = 512  # steps after which a cost that was not measured again is in doubt
+_COST_LIFE, _FIRST_LIFE = 512, 128  # steps until a cost, or one measured once, is in doubt
 _PLAIN_LIFE = 32  # the same for steps without drafts, what all else is compared with
 
 _LEAST_GAIN = 1.1  # expected speed-up below which a draft is not worth the risk
@@ -72,47 +72,54 @@ class Costs:
 
     def __init__(self) -> None:
         self._steps = 0
-        self._known: dict[int, tuple[float, int]] = {}  # rows: seconds, step when last measured
+        self._known: dict[int, float] = {}  # rows: seconds
+        self._until: dict[int, int] = {}  # rows: number of the step from which that is in doubt
+        self._measured = 0  # step of the last one without drafts
 
-    def record(self, rows: int, seconds: float) -> float:
-        """Take in one step; returns its seconds without what looks like a hiccup."""
+    def record(self, rows: int, plain: int, seconds: float) -> float:
+        """Take in a step, with `plain` of its rows not drafted. Returns seconds less hiccups."""
         self._steps += 1
-        known = self._fresh(rows, _COST_LIFE)
-        if known is None:
-            self._known[rows] = seconds, self._steps
+        if rows == plain:
+            self._measured = self._steps
+        if self._in_doubt(rows):
+            if rows > plain and plain in self._known:
+                seconds = min(seconds, _FIRST_OUTLIER * self.estimate(rows, plain))
+            self._known[rows] = seconds
+            self._until[rows] = self._steps + _FIRST_LIFE
             return seconds
+        known = self._known[rows]
         seconds = min(seconds, _COST_OUTLIER * known)
-        self._known[rows] = known + _COST_STEP * (seconds - known), self._steps
+        self._known[rows] += (_COST_RISE if seconds > known else _COST_FALL) * (seconds - known)
+        self._until[rows] = self._steps + _COST_LIFE
         return seconds
 
     def plain(self, rows: int) -> float | None:
         """Seconds of a step without drafts; None if it is time to measure one."""
-        return self._fresh(rows, _PLAIN_LIFE)
+        late = self._in_doubt(rows) or self._steps - self._measured > _PLAIN_LIFE
+        return None if late else self._known[rows]
 
     def reach(self, plain: int) -> int:
         """Rows up to which an estimate may be tried: no more than about twice what is known."""
-        return 2 * max(self._measured(plain), default=plain) + 2
+        return 2 * max(self._sure(plain), default=plain) + 2
 
     def estimate(self, rows: int, plain: int) -> float:
         """Seconds of a step of `rows`, by those measured from `plain` rows on."""
-        seconds = self._fresh(rows, _COST_LIFE)
-        if seconds is not None:
-            return seconds
-        measured = self._measured(plain)
-        below = max((r for r in measured if r < rows), default=plain)
-        above = min((r for r in measured if r > rows), default=None)
-        low = max(self._known[r][0] for r in (plain, below))
+        if not self._in_doubt(rows):
+            return self._known[rows]
+        sure = self._sure(plain)
+        below = max((r for r in sure if r < rows), default=plain)
+        above = min((r for r in sure if r > rows), default=None)
+        low = max(self._known[plain], self._known[below])
         if above is None:
             return low * (1 + _ROW_COST * (rows - below))
         share = (rows - below) / (above - below)
-        return low + share * max(0.0, self._known[above][0] - low)
+        return low + share * max(0.0, self._known[above] - low)
 
-    def _measured(self, plain: int) -> list[int]:
-        return [r for r in self._known if r >= plain and self._fresh(r, _COST_LIFE) is not None]
+    def _sure(self, plain: int) -> list[int]:
+        return [rows for rows in self._known if rows >= plain and not self._in_doubt(rows)]
 
-    def _fresh(self, rows: int, life: int) -> float | None:
-        seconds, step = self._known.get(rows, (0.0, -life - 1))
-        return seconds if self._steps - step <= life else None
+    def _in_doubt(self, rows: int) -> bool:
+        return self._steps >= self._until.get(rows, 0)
 
 
 class Speculation:
@@ -150,7 +157,7 @@ class Speculation:
         drafted = rows - sequences
         self.drafted += drafted
         self.accepted += tokens - sequences if drafted else 0
-        seconds = self._costs.record(rows, seconds)
+        seconds = self._costs.record(rows, sequences, seconds)
         self._spent = self._spent * _LEDGER_MEMORY + seconds
         self._saved *= _LEDGER_MEMORY
         if drafted:

@@ -349,7 +349,7 @@ def test_chances_follow_what_happens():
 def test_costs_between_known_ones_lie_between():
     costs = Costs()
     for rows, seconds in ((1, 1.0), (9, 3.0)):
-        costs.record(rows, seconds)
+        costs.record(rows, 1, seconds)
     assert costs.estimate(5, 1) == pytest.approx(2.0)
     assert costs.estimate(19, 1) == pytest.approx(4.5)
     assert costs.reach(1) == 20
@@ -358,16 +358,27 @@ def test_costs_between_known_ones_lie_between():
 def test_one_hiccup_is_not_taken_for_a_cost():
     costs = Costs()
     for seconds in (1.0, 1.0, 100.0):
-        costs.record(4, seconds)
+        costs.record(4, 4, seconds)
     assert costs.estimate(4, 4) < 1.5
+
+
+def test_a_hiccup_in_the_first_step_of_a_size_is_soon_forgotten():
+    costs = Costs()
+    costs.record(1, 1, 1.0)
+    assert costs.record(3, 1, 100.0) < 7
+    for _ in range(130):
+        costs.record(1, 1, 1.0)
+    assert costs.estimate(3, 1) == pytest.approx(1.1)
 
 
 def test_a_cost_that_nobody_measures_any_more_is_forgotten():
     costs = Costs()
-    costs.record(1, 1.0)
-    costs.record(2, 50.0)
+    for _ in range(20):
+        costs.record(1, 1, 1.0)
+        costs.record(2, 1, 50.0)
+    assert costs.estimate(2, 1) > 40
     for _ in range(600):
-        costs.record(1, 1.0)
+        costs.record(1, 1, 1.0)
     assert costs.estimate(2, 1) < 1.1
 
 
