@@ -1,5 +1,6 @@
 // The obvious slow twin of every kernel: fp32 activations, one plain loop each, no intrinsics. What
 // other instruction sets compute is tested against it; where nothing else is compiled it is used.
+#include <bit>
 #include <cmath>
 
 #include "../kernels.h"
@@ -11,39 +12,72 @@ namespace {
 // Everything here reads fp32 activations as they are.
 void prepare(const Activations&, Formats, int32_t, int32_t) {}
 
+// The 16 words of 32 bits that four neighbouring inputs (two for bf16) of a panel's outputs make.
+struct Words {
+  explicit Words(const uint8_t* p) { std::memcpy(of, p, sizeof of); }
+  uint32_t of[panel_outputs];
+};
+static_assert(std::endian::native == std::endian::little, "packed words are read as they lie");
+
+// out [16] = scale * (bits [shift, shift + width) of the words - offset).
+void unpack_integers(const Words& words, int shift, uint32_t mask, int32_t offset,
+                     const float* scales, float* out) {
+  for (int lane = 0; lane < panel_outputs; ++lane) {
+    const auto integer = static_cast<int32_t>(words.of[lane] >> shift & mask) - offset;
+    out[lane] = scales[lane] * static_cast<float>(integer);
+  }
+}
+
+void unpack_bf16(const Words& words, float* out) {
+  for (int lane = 0; lane < panel_outputs; ++lane) {
+    out[lane] = float_of_bits(words.of[lane] << 16);
+    out[panel_outputs + lane] = float_of_bits(words.of[lane] & 0xffff0000);
+  }
+}
+
 // out [32, 16] = the weights of a group of inputs for the outputs of a panel.
 void group_weights(const Matrix& w, int32_t panel, int32_t group, float* out) {
   const int64_t block = int64_t{panel} * (w.inputs / group_inputs) + group;
-  float scales[panel_outputs] = {};
-  if (w.format == Format::int8 || w.format == Format::int4)
-    for (int lane = 0; lane < panel_outputs; ++lane)
-      scales[lane] = float_of_fp16(w.scales[block * panel_outputs + lane]);
-  if (w.format == Format::fp32)
+  constexpr int quad = 4 * panel_outputs;  // weights of four inputs
+  if (w.format == Format::fp32) {
     std::memcpy(out, w.values + block * 2048, 2048);
-  for (int i = 0; i < group_inputs && w.format != Format::fp32; ++i) {
-    for (int lane = 0; lane < panel_outputs; ++lane) {
-      const int pair = i / 2 * 32 + lane * 2 + i % 2, quad = i / 4 * 64 + lane * 4 + i % 4;
-      float& weight = out[i * panel_outputs + lane];
-      if (w.format == Format::bf16) {
-        uint16_t word;
-        std::memcpy(&word, w.values + block * 1024 + 2 * pair, 2);
-        weight = float_of_bf16(word);
-      } else if (w.format == Format::int8) {
-        weight = scales[lane] * static_cast<float>(w.values[block * 512 + quad] - 128);
-      } else {
-        const int byte = w.values[block * 256 + quad % 256];
-        weight = scales[lane] * static_cast<float>((i < 16 ? byte & 15 : byte >> 4) - 8);
-      }
+    return;
+  }
+  if (w.format == Format::bf16) {
+    for (int pair = 0; pair < 16; ++pair)
+      unpack_bf16(Words(w.values + block * 1024 + pair * 64), out + pair * 2 * panel_outputs);
+    return;
+  }
+  float scales[panel_outputs];
+  for (int lane = 0; lane < panel_outputs; ++lane)
+    scales[lane] = float_of_fp16(w.scales[block * panel_outputs + lane]);
+  const bool wide = w.format == Format::int8;
+  for (int row = 0; row < (wide ? 8 : 4); ++row) {
+    const Words words(w.values + block * (wide ? 512 : 256) + row * 64);
+    for (int i = 0; i < 4; ++i) {
+      float* to = out + row * quad + i * panel_outputs;
+      unpack_integers(words, 8 * i, wide ? 255 : 15, wide ? 128 : 8, scales, to);
+      if (!wide) unpack_integers(words, 8 * i + 4, 15, 8, scales, to + 4 * quad);
     }
   }
 }
 
-// sums [rows, 16] += x w^T of one group of one panel; the lanes inside, for the compiler's vectors.
-void add_group(const float* weights, const float* x, int32_t inputs, int32_t rows, float* sums) {
-  for (int32_t row = 0; row < rows; ++row, x += inputs, sums += panel_outputs)
-    for (int i = 0; i < group_inputs; ++i)
-      for (int lane = 0; lane < panel_outputs; ++lane)
-        sums[lane] += x[i] * weights[i * panel_outputs + lane];
+// Four lanes of whatever vectors the compiler has: left to find them by itself it does not.
+using Four __attribute__((vector_size(16))) = float;
+
+// sums [Rows, 16] += x w^T of one group of one panel.
+template <int Rows>
+void add_group(const float* weights, const float* x, int32_t inputs, float* sums) {
+  Four sum[Rows][4];
+  std::memcpy(sum, sums, sizeof sum);
+  for (int i = 0; i < group_inputs; ++i) {
+    for (int part = 0; part < 4; ++part) {
+      Four four;
+      std::memcpy(&four, weights + i * panel_outputs + 4 * part, sizeof four);
+      for (int row = 0; row < Rows; ++row) sum[row][part] += four * x[int64_t{row} * inputs + i];
+    }
+  }
+  std::memcpy(sums, sum, sizeof sum);
 }
 
 void multiply(const Product& product, const Activations& x, const Tile& tile) {
@@ -58,7 +92,11 @@ void multiply(const Product& product, const Activations& x, const Tile& tile) {
       for (int32_t group = 0; group < w.inputs / group_inputs; ++group) {
         group_weights(w, panel, group, weights);
         const float* part = x.x + int64_t{first} * w.inputs + group * group_inputs;
-        add_group(weights, part, w.inputs, rows, sums);
+        int32_t row = 0;
+        for (; row + 2 <= rows; row += 2)
+          add_group<2>(weights, part + row * w.inputs, w.inputs, sums + row * panel_outputs);
+        if (row < rows)
+          add_group<1>(weights, part + row * w.inputs, w.inputs, sums + row * panel_outputs);
       }
       for (int32_t row = 0; row < rows; ++row) {
         float* y = product.y + int64_t{first + row} * product.y_stride + panel * panel_outputs;

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Nothing above baseline x86-64 may run before dispatch. Two things are looked at in object files
-# (arguments, or one list with semicolons): objects outside isa/avx* and isa/amx* use no vector register wider
-# than xmm and no VEX or EVEX instruction, and those inside define no symbol that a linker could
-# merge into others and leave nothing to run at start-up.
+# (arguments, or one list with semicolons): objects outside isa/avx* and isa/amx* use no vector
+# register wider than xmm and no VEX or EVEX instruction, and those inside define no symbol that a
+# linker could merge into others and leave nothing to run at start-up.
 set -eu
 failed=0
 for object in $(printf '%s\n' "$@" | tr ';' '\n'); do
