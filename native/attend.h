@@ -1,4 +1,4 @@
-// Attention of one sequence's new queries over its keys and values in pages.
+// Attention of many sequences' new queries over their keys and values in pages.
 #pragma once
 
 #include "error.h"
@@ -7,9 +7,12 @@
 
 namespace quipu {
 
-// Shares key/value heads and blocks of queries out to the threads; AttendTask gives the shapes.
+// Stores the tasks' new keys and values and attends to all their queries: one call for a layer's
+// whole step, prefill chunks and decodes together. Pages that a task writes (those of positions
+// first_position..first_position + queries) belong to it alone; others may be shared.
 // Promise: a query's result depends on its own context alone, bit for bit, not on the chunk it came
-// in, the page size or the number of threads.
-Error attend(const Kernels& kernels, Threads& threads, const AttendTask& task);
+// in, the page size, other tasks or the number of threads.
+Error attend(const Kernels& kernels, Threads& threads, const Pool& pool, const AttendTask* tasks,
+             int32_t count);
 
 }  // namespace quipu

@@ -11,15 +11,17 @@
 #include <cstdint>
 
 #include "isa.h"
+#include "pool.h"
 
 namespace quipu {
 
 constexpr int panel_outputs = 16;   // one 512-bit register of sums, two of 256 bits
 constexpr int group_inputs = 32;    // of GGUF's q8_0 and q4_0, so that both are repacked exactly
-constexpr int key_block = 32;       // keys that attention scores before it updates its maximum
+constexpr int key_block = 64;       // keys that attention scores before it updates its maximum
+constexpr int key_span = 512;       // keys after which attention merges and begins afresh
 constexpr int max_head_size = 256;
 constexpr int max_group_heads = 64;  // query heads of one key/value head
-constexpr int query_block = 8;       // queries that attention carries over the keys together
+constexpr int max_part_rows = 64;    // query heads of several queries that attend together
 
 enum class Format { fp32, bf16, int8, int4 };
 
@@ -71,21 +73,34 @@ struct Tile {
   int32_t first_row, last_row;
 };
 
-// One sequence's new queries against its keys and values in pages. Owns nothing.
+// One sequence's new tokens: their keys and values are stored, their queries attend. Owns nothing.
 struct AttendTask {
-  const float* q;         // [T, H, E], rotated
-  float* out;             // [T, H, E]
-  const void* keys;       // [P, page_size, K, E], rotated; bf16 or fp32
-  const void* values;     // [P, page_size, K, E]
-  const int32_t* pages;   // the pages of this sequence, in order of position
-  int32_t queries;        // T
-  int32_t first_position;  // of the first query; query t sees positions 0..first_position + t
-  int32_t heads;          // H, a multiple of K
-  int32_t kv_heads;       // K
-  int32_t head_size;      // E, a multiple of 16, at most max_head_size
-  int32_t page_size;
-  bool bf16;              // type of keys and values
-  float scale;            // on scores: 1 / sqrt(E)
+  const float* q;          // [T, H, E], rotated; rows q_stride numbers apart
+  const float* k;          // [T, K, E], rotated; rows kv_stride numbers apart
+  const float* v;          // [T, K, E]; rows kv_stride numbers apart
+  float* out;              // [T, H, E], rows out_stride numbers apart
+  const int32_t* pages;    // the pages of this sequence, in order of position
+  int32_t queries;         // T
+  int32_t first_position;  // of the first token; query t sees positions 0..first_position + t
+  int32_t heads;           // H, a multiple of K
+  int32_t q_stride, kv_stride, out_stride;
+  float scale;             // on scores: 1 / sqrt(E)
+};
+
+// Query heads of one key/value head, of queries [first, last), over the keys of one span. Its rows
+// are query by query, the group's heads of each; at most max_part_rows of them.
+struct AttendPart {
+  int32_t kv_head;
+  int32_t first, last;
+  int32_t span;  // positions [span * key_span, (span + 1) * key_span)
+};
+
+// What a part's rows gathered of the keys so far, R rows; a row without a key has total 0. Owns
+// nothing.
+struct Gathered {
+  float* largest;  // [R] largest score, in units of the instruction set's own
+  float* total;    // [R] sum of weights
+  float* sums;     // [R, E] weighted values
 };
 
 // Every function is free of allocation and exceptions, trusts its arguments (the ops check them)
@@ -106,8 +121,17 @@ struct Kernels {
                  int32_t heads, int32_t head_size);
   // out [size] = silu(gate) * up; out may be either.
   void (*silu_mul)(const float* gate, const float* up, int64_t size, float* out);
-  // Query heads of `kv_head`, queries [first, last), at most query_block of them.
-  void (*attend)(const AttendTask& task, int32_t kv_head, int32_t first, int32_t last);
+  // Keys and values of `kv_head` of tokens [first, last) into their pages.
+  void (*store)(const Pool& pool, const AttendTask& task, int32_t kv_head, int32_t first,
+                int32_t last);
+  // Scores, weights and weighted values of one span.
+  void (*attend)(const Pool& pool, const AttendTask& task, const AttendPart& part,
+                 const Gathered& out);
+  // into = into and the span that follows it.
+  void (*merge)(const Gathered& into, const Gathered& next, int32_t rows, int32_t head_size);
+  // task.out = sums / total.
+  void (*finish)(const Pool& pool, const AttendTask& task, const AttendPart& part,
+                 const Gathered& all);
   // Index of the first largest of x [size], size > 0; a NaN is never it unless x[0] is.
   int32_t (*argmax)(const float* x, int32_t size);
 };

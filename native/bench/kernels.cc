@@ -144,25 +144,46 @@ double peak_gop_per_s(const Kernels& kernels, Threads& threads, Format format) {
 #endif
 }
 
-double attend_us(Bench& bench, int32_t heads, int32_t kv_heads, int32_t queries, int32_t context) {
-  const std::vector<int32_t> pages = [&] {
-    std::vector<int32_t> out;
-    for (int32_t page = 0; page < context / 16; ++page) out.push_back(page);
-    return out;
-  }();
-  const AttendTask task = {bench.x.data(), bench.y.data(), bench.weights.data(),
-                           bench.weights.data() + (size_t{64} << 20), pages.data(), queries,
-                           context - queries, heads, kv_heads, 64, 16, true, 0.125f};
-  return 1e6 * seconds([&] { attend(bench.kernels, bench.threads, task); });
+struct Heads {
+  const char* name;
+  int32_t heads, kv_heads, head_size;
+};
+
+const char* name_of(KvFormat format) {
+  return format == KvFormat::fp32 ? "fp32" : format == KvFormat::bf16 ? "bf16" : "int8";
 }
 
+// Of one sequence whose pages of 16 lie in order: its last queries against all that came before.
+double attend_us(Bench& bench, KvFormat format, const Heads& model, int32_t queries,
+                 int32_t context) {
+  std::vector<int32_t> pages;
+  for (int32_t page = 0; page < context / 16; ++page) pages.push_back(page);
+  Pool pool = {format, model.kv_heads, model.head_size, 16, context / 16, bench.weights.data(),
+               nullptr};
+  pool.values = pool.keys + key_bytes(pool);
+  const int32_t width = model.heads * model.head_size, kv = model.kv_heads * model.head_size;
+  const float* q = bench.x.data();
+  const AttendTask task = {q, q + 7, q + 17, bench.y.data(), pages.data(), queries,
+                           context - queries, model.heads, width, kv, width, 0.125f};
+  return 1e6 * seconds([&] { attend(bench.kernels, bench.threads, pool, &task, 1); });
+}
+
+// Decoding reads keys and values (GB/s), prefill multiplies (an addition is an operation too).
 void report_attention(Bench& bench) {
-  std::printf("\nattention, head size 64, bf16 pages of 16, us\n%-22s %12s %12s\n",
-              "heads/kv heads", "1 of 2048", "512 of 512");
-  for (const auto& [heads, kv_heads] : {std::pair{8, 8}, std::pair{32, 4}})
-    std::printf("%d/%-20d %12.1f %12.1f\n", heads, kv_heads,
-                attend_us(bench, heads, kv_heads, 1, 2048),
-                attend_us(bench, heads, kv_heads, 512, 512));
+  std::printf("\nattention, us of a layer\n%-6s %-5s %14s %14s %8s %14s %9s\n", "pages", "model",
+              "1 of 128", "1 of 2048", "GB/s", "512 of 512", "GOP/s");
+  const Heads models[] = {{"nano", 8, 8, 64}, {"1.1B", 32, 4, 64}, {"7B", 32, 32, 128}};
+  for (const KvFormat format : {KvFormat::fp32, KvFormat::bf16, KvFormat::int8}) {
+    for (const Heads& model : models) {
+      const double decode = attend_us(bench, format, model, 1, 2048);
+      const double prefill = attend_us(bench, format, model, 512, 512);
+      const Pool pool = {format, model.kv_heads, model.head_size, 16, 128, nullptr, nullptr};
+      std::printf("%-6s %-5s %14.1f %14.1f %8.1f %14.1f %9.0f\n", name_of(format), model.name,
+                  attend_us(bench, format, model, 1, 128), decode,
+                  2.0 * static_cast<double>(key_bytes(pool)) / decode / 1e3, prefill,
+                  4.0 * model.heads * model.head_size * 512 * 513 / 2 / prefill / 1e3);
+    }
+  }
 }
 
 void report_products(Bench& bench) {

@@ -2,7 +2,7 @@
 // functions the linker might share with baseline code.
 #include <immintrin.h>
 
-#include "lanes_avx2.h"
+#include "dots_avx2.h"
 
 #include "vector_rows.h"
 
@@ -173,7 +173,7 @@ void multiply(const Product& product, const Activations& x, const Tile& tile) {
 }  // namespace
 
 extern const Kernels avx2_kernels;
-const Kernels avx2_kernels = {Isa::avx2, prepare, multiply, rms_norm, rotate,
-                              silu_mul,  attend,  argmax};
+const Kernels avx2_kernels = {Isa::avx2, prepare, multiply, rms_norm, rotate, silu_mul,
+                              store, attend, merge, finish, argmax};
 
 }  // namespace quipu

@@ -2,7 +2,7 @@
 // nothing whose inline functions the linker might share with baseline code.
 #include <immintrin.h>
 
-#include "lanes_avx512.h"
+#include "dots_avx512.h"
 
 #include "vector_rows.h"
 
@@ -13,7 +13,7 @@
 namespace quipu {
 
 extern const Kernels avx512_kernels;
-const Kernels avx512_kernels = {Isa::avx512, prepare, multiply, rms_norm, rotate,
-                                silu_mul,    attend,  argmax};
+const Kernels avx512_kernels = {Isa::avx512, prepare, multiply, rms_norm, rotate, silu_mul,
+                                store, attend, merge, finish, argmax};
 
 }  // namespace quipu

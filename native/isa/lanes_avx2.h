@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "exp2.h"
+
 namespace quipu {
 namespace {
 
@@ -45,6 +47,21 @@ struct Lanes {
   static F times_power_of_two(F a, F n) {  // n whole, -126..127
     const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     return mul(a, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+  }
+  // 2^x for x of at most 127, within 2e-7, 1 at 0; 0 where the result is not a normal number.
+  static F power_of_two(F x) {
+    const F normal = _mm256_cmp_ps(x, set(-126), _CMP_NLT_UQ);
+    x = max(set(-126), x);
+    const F n = _mm256_floor_ps(x), r = sub(x, n);
+    F p = set(two_to_r[0]);
+    for (int i = 1; i < 6; ++i) p = fma(p, r, set(two_to_r[i]));
+    return _mm256_and_ps(normal, times_power_of_two(p, n));
+  }
+  // The first `count` lanes, and `other` in the rest.
+  static F keep_first(F a, int count, F other) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i kept = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane);
+    return _mm256_blendv_ps(other, a, _mm256_castsi256_ps(kept));
   }
   static float sum(F a) {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

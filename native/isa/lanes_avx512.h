@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "exp2.h"
+
 namespace quipu {
 namespace {
 
@@ -39,6 +41,17 @@ struct Lanes {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
   static F times_power_of_two(F a, F n) { return _mm512_scalef_ps(a, n); }
+  // 2^x for x of at most 127, within 2e-7, 1 at 0.
+  static F power_of_two(F x) {
+    const F r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    F p = set(two_to_r[0]);
+    for (int i = 1; i < 6; ++i) p = fma(p, r, set(two_to_r[i]));
+    return _mm512_scalef_ps(p, x);
+  }
+  // The first `count` lanes, and `other` in the rest.
+  static F keep_first(F a, int count, F other) {
+    return _mm512_mask_blend_ps(first_lanes(count < 0 ? 0 : count < 16 ? count : 16), other, a);
+  }
   static float sum(F a) { return _mm512_reduce_add_ps(a); }
   static float largest(F a) { return _mm512_reduce_max_ps(a); }
   static void store_int8(int8_t* p, F x) {  // rounded to nearest even, in -127..127

@@ -5,6 +5,7 @@
 
 #include "../kernels.h"
 #include "../numbers.h"
+#include "portable_attend.h"
 
 namespace quipu {
 namespace {
@@ -138,48 +139,6 @@ void silu_mul(const float* gate, const float* up, int64_t size, float* out) {
   for (int64_t i = 0; i < size; ++i) out[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
 }
 
-float element(const AttendTask& task, const void* pool, int32_t position, int32_t kv_head,
-              int32_t e) {
-  const int64_t slot =
-      int64_t{task.pages[position / task.page_size]} * task.page_size + position % task.page_size;
-  const int64_t at = (slot * task.kv_heads + kv_head) * task.head_size + e;
-  if (!task.bf16) return static_cast<const float*>(pool)[at];
-  return float_of_bf16(static_cast<const uint16_t*>(pool)[at]);
-}
-
-float score(const AttendTask& task, const float* q, int32_t position, int32_t kv_head) {
-  float sum = 0;
-  for (int32_t e = 0; e < task.head_size; ++e)
-    sum += q[e] * element(task, task.keys, position, kv_head, e);
-  return sum * task.scale;
-}
-
-// Two passes over the keys: the largest score, then the weighted sum; scores are computed twice.
-void attend_row(const AttendTask& task, const float* q, int32_t context, int32_t kv_head,
-                float* out) {
-  float largest = score(task, q, 0, kv_head);
-  for (int32_t p = 1; p < context; ++p) largest = std::fmax(largest, score(task, q, p, kv_head));
-  float total = 0;
-  for (int32_t e = 0; e < task.head_size; ++e) out[e] = 0;
-  for (int32_t p = 0; p < context; ++p) {
-    const float weight = std::exp(score(task, q, p, kv_head) - largest);
-    total += weight;
-    for (int32_t e = 0; e < task.head_size; ++e)
-      out[e] += weight * element(task, task.values, p, kv_head, e);
-  }
-  for (int32_t e = 0; e < task.head_size; ++e) out[e] /= total;
-}
-
-void attend(const AttendTask& task, int32_t kv_head, int32_t first, int32_t last) {
-  const int32_t group = task.heads / task.kv_heads;
-  for (int32_t t = first; t < last; ++t) {
-    for (int32_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-      const int64_t at = (int64_t{t} * task.heads + head) * task.head_size;
-      attend_row(task, task.q + at, task.first_position + t + 1, kv_head, task.out + at);
-    }
-  }
-}
-
 int32_t argmax(const float* x, int32_t size) {
   int32_t best = 0;
   for (int32_t i = 1; i < size; ++i)
@@ -190,7 +149,7 @@ int32_t argmax(const float* x, int32_t size) {
 }  // namespace
 
 extern const Kernels portable_kernels;
-const Kernels portable_kernels = {Isa::portable, prepare, multiply, rms_norm, rotate,
-                                  silu_mul,      attend,  argmax};
+const Kernels portable_kernels = {Isa::portable, prepare, multiply, rms_norm, rotate, silu_mul,
+                                  store, attend, merge, finish, argmax};
 
 }  // namespace quipu

@@ -1,7 +1,10 @@
 // Attention over pages of every instruction set against double precision, and its invariances.
 #include "attend.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "check.h"
 #include "numbers.h"
@@ -11,133 +14,295 @@ using namespace quipu;
 namespace {
 
 constexpr double fp32_attention = 3e-6;  // scores, exponentials and sums in fp32
+// Queries and weights may be rounded to bf16, 2^-9 of each; scores of a few units turn the first
+// into the larger part.
+constexpr double bf16_attention = 1e-2;
 
 struct Shape {
   int32_t heads, kv_heads, head_size, page_size, context;
-  bool bf16;
+  KvFormat format;
 };
 
-// A context whose pages lie in falling order with a gap, so that a mistaken page shows. Keys and
-// values are a function of position alone: another page size holds the same sequence.
-struct Pool {
-  explicit Pool(const Shape& s) : shape(s) {
-    const int32_t count = (s.context + s.page_size - 1) / s.page_size;
-    for (int32_t page = 0; page < count; ++page) pages.push_back(2 * (count - page));
-    width = static_cast<size_t>(s.kv_heads * s.head_size);
-    Random random(11);
-    keys = random.bells(width * static_cast<size_t>(s.context));
-    values = random.bells(keys.size());
-    q = random.bells(static_cast<size_t>(s.context * s.heads * s.head_size));
-    if (s.bf16) round(keys), round(values);
-    store(keys, key_pool, key_words);
-    store(values, value_pool, value_words);
+// Queries, keys and values of a sequence: a function of position alone.
+struct Sequence {
+  explicit Sequence(const Shape& s, uint64_t seed = 11) : shape(s) {
+    Random random(seed);
+    const auto context = static_cast<size_t>(s.context);
+    k = random.bells(kv_row() * context);
+    v = random.bells(kv_row() * context);
+    q = random.bells(row() * context);
   }
-
-  static void round(std::vector<float>& x) {
-    for (float& value : x) value = float_of_bf16(bf16_of_float(value));
-  }
-
-  void store(const std::vector<float>& x, std::vector<float>& pool, std::vector<uint16_t>& words) {
-    const size_t slots = (2 * pages.size() + 1) * static_cast<size_t>(shape.page_size);
-    pool.assign(slots * width, NAN);  // what no key occupies must never be read into a result
-    words.assign(slots * width, 0x7fc0);
-    for (size_t position = 0; position < static_cast<size_t>(shape.context); ++position) {
-      const size_t size = static_cast<size_t>(shape.page_size);
-      const size_t slot = static_cast<size_t>(pages[position / size]) * size + position % size;
-      for (size_t i = 0; i < width; ++i) {
-        pool[slot * width + i] = x[position * width + i];
-        words[slot * width + i] = bf16_of_float(x[position * width + i]);
-      }
-    }
-  }
-
   size_t row() const { return static_cast<size_t>(shape.heads * shape.head_size); }
+  size_t kv_row() const { return static_cast<size_t>(shape.kv_heads * shape.head_size); }
 
-  // What queries first..first + count saw.
-  std::vector<float> attended(const Kernels& kernels, int threads, int32_t first, int32_t count) {
-    std::vector<float> out(static_cast<size_t>(count) * row(), NAN);
-    Threads pool(threads);
-    const AttendTask task = {
-        q.data() + static_cast<size_t>(first) * row(),
-        out.data(),
-        shape.bf16 ? static_cast<const void*>(key_words.data()) : key_pool.data(),
-        shape.bf16 ? static_cast<const void*>(value_words.data()) : value_pool.data(),
-        pages.data(),
-        count,
-        first,
-        shape.heads,
-        shape.kv_heads,
-        shape.head_size,
-        shape.page_size,
-        shape.bf16,
-        1 / std::sqrt(static_cast<float>(shape.head_size))};
-    CHECK(attend(kernels, pool, task) == ok);
+  Shape shape;
+  std::vector<float> q, k, v;
+};
+
+// A pool full of NaNs, whose pages are given out in falling order with gaps, so that a mistaken
+// page shows, as does a slot without a token.
+struct Pages {
+  Pages(const Shape& s, int32_t sequences = 1) {
+    per_sequence = (s.context + s.page_size - 1) / s.page_size;
+    const int32_t count = 2 * per_sequence * sequences + 1;
+    pool = {s.format, s.kv_heads, s.head_size, s.page_size, count, nullptr, nullptr};
+    keys = fresh(key_bytes(pool)), values = fresh(value_bytes(pool));
+    pool.keys = keys.get(), pool.values = values.get();
+    for (int32_t page = 0; page < per_sequence * sequences; ++page)
+      table.push_back(2 * (per_sequence * sequences - page));
+  }
+  using Bytes = std::unique_ptr<uint8_t, void (*)(void*)>;
+  static Bytes fresh(size_t size) {
+    Bytes out(static_cast<uint8_t*>(std::aligned_alloc(64, size)), std::free);
+    std::memset(out.get(), 0xff, size);
     return out;
   }
+  const int32_t* pages(int32_t sequence) const { return &table[0] + sequence * per_sequence; }
 
-  void reference_head(size_t t, size_t head, double* out) const {
-    const size_t size = static_cast<size_t>(shape.head_size);
-    const size_t kv = head / static_cast<size_t>(shape.heads / shape.kv_heads);
+  int32_t per_sequence;
+  Pool pool;
+  Bytes keys{nullptr, std::free}, values{nullptr, std::free};
+  std::vector<int32_t> table;
+};
+
+AttendTask task_of(const Sequence& s, const int32_t* pages, int32_t first, int32_t count,
+                   float* out) {
+  const auto at = static_cast<size_t>(first);
+  return {s.q.data() + at * s.row(),
+          s.k.data() + at * s.kv_row(),
+          s.v.data() + at * s.kv_row(),
+          out,
+          pages,
+          count,
+          first,
+          s.shape.heads,
+          static_cast<int32_t>(s.row()),
+          static_cast<int32_t>(s.kv_row()),
+          static_cast<int32_t>(s.row()),
+          1 / std::sqrt(static_cast<float>(s.shape.head_size))};
+}
+
+// What all queries saw, brought in chunks of these sizes, the last one again and again.
+std::vector<float> attended(const Kernels& kernels, const Sequence& s, int threads,
+                            const std::vector<int32_t>& chunks) {
+  std::vector<float> out(s.row() * static_cast<size_t>(s.shape.context), NAN);
+  Pages pages(s.shape);
+  Threads workers(threads);
+  size_t chunk = 0;
+  for (int32_t first = 0; first < s.shape.context; ++chunk) {
+    const int32_t count =
+        std::min(chunks[std::min(chunk, chunks.size() - 1)], s.shape.context - first);
+    const AttendTask task = task_of(s, pages.pages(0), first, count,
+                                    &out[static_cast<size_t>(first) * s.row()]);
+    CHECK(attend(kernels, workers, pages.pool, &task, 1) == ok);
+    first += count;
+  }
+  return out;
+}
+
+// Row by row what the format keeps of keys or values.
+std::vector<double> kept(const std::vector<float>& x, const Shape& shape) {
+  const auto size = static_cast<size_t>(shape.head_size);
+  std::vector<double> out(x.begin(), x.end());
+  for (size_t at = 0; at < x.size(); at += size) {
+    float largest = 0;
+    for (size_t e = 0; e < size; ++e) largest = std::max(largest, std::fabs(x[at + e]));
+    for (size_t e = 0; e < size; ++e) {
+      if (shape.format == KvFormat::bf16) out[at + e] = float_of_bf16(bf16_of_float(x[at + e]));
+      if (shape.format == KvFormat::int8)
+        out[at + e] = std::nearbyint(x[at + e] * (127 / largest)) * (largest / 127);
+    }
+  }
+  return out;
+}
+
+struct Reference {
+  explicit Reference(const Sequence& s) : s(s), k(kept(s.k, s.shape)), v(kept(s.v, s.shape)) {}
+
+  void head(size_t t, size_t head, double* out) const {
+    const auto size = static_cast<size_t>(s.shape.head_size);
+    const size_t kv = head / static_cast<size_t>(s.shape.heads / s.shape.kv_heads);
     std::vector<double> weights;
     double total = 0;
     for (size_t p = 0; p <= t; ++p) {
       double score = 0;
       for (size_t e = 0; e < size; ++e)
-        score += double{q[t * row() + head * size + e]} * double{keys[p * width + kv * size + e]};
+        score += double{s.q[t * s.row() + head * size + e]} * k[p * s.kv_row() + kv * size + e];
       weights.push_back(std::exp(score / std::sqrt(static_cast<double>(size))));
       total += weights.back();
     }
     for (size_t p = 0; p <= t; ++p)
       for (size_t e = 0; e < size; ++e)
-        out[e] += weights[p] / total * double{values[p * width + kv * size + e]};
+        out[e] += weights[p] / total * v[p * s.kv_row() + kv * size + e];
   }
 
-  std::vector<double> reference() const {
-    std::vector<double> out(static_cast<size_t>(shape.context) * row(), 0.0);
-    for (size_t t = 0; t < static_cast<size_t>(shape.context); ++t)
-      for (size_t head = 0; head < static_cast<size_t>(shape.heads); ++head)
-        reference_head(t, head, &out[t * row() + head * static_cast<size_t>(shape.head_size)]);
+  std::vector<double> all() const {
+    std::vector<double> out(s.q.size(), 0.0);
+    for (size_t t = 0; t < static_cast<size_t>(s.shape.context); ++t)
+      for (size_t h = 0; h < static_cast<size_t>(s.shape.heads); ++h)
+        head(t, h, &out[t * s.row() + h * static_cast<size_t>(s.shape.head_size)]);
     return out;
   }
 
-  Shape shape;
-  size_t width;
-  std::vector<int32_t> pages;
-  std::vector<float> keys, values, q, key_pool, value_pool;
-  std::vector<uint16_t> key_words, value_words;
+  const Sequence& s;
+  std::vector<double> k, v;
 };
 
 void attention_matches_double_precision(const Kernels& kernels, const Shape& shape) {
-  Pool pool(shape);
-  check_close("attend", isa_name(kernels.isa), pool.attended(kernels, 2, 0, shape.context),
-              pool.reference(), fp32_attention);
+  const Sequence sequence(shape);
+  const bool exact = shape.format == KvFormat::fp32 || kernels.isa == Isa::portable;
+  check_close("attend", isa_name(kernels.isa), attended(kernels, sequence, 2, {shape.context}),
+              Reference(sequence).all(), exact ? fp32_attention : bf16_attention);
 }
 
-void chunks_pages_and_threads_change_nothing(const Kernels& kernels) {
-  Shape shape{4, 2, 48, 16, 75, true};
-  Pool whole(shape);
-  const std::vector<float> all = whole.attended(kernels, 1, 0, 75);
-  shape.page_size = 7;
-  Pool other(shape);
-  CHECK(other.attended(kernels, 3, 0, 75) == all);
-  for (const int32_t first : {0, 31, 32, 70}) {
-    const int32_t count = first == 70 ? 1 : 5;
-    const std::vector<float> some = other.attended(kernels, 2, first, count);
-    CHECK(std::memcmp(some.data(), &all[static_cast<size_t>(first) * whole.row()],
-                      some.size() * sizeof(float)) == 0);
+bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+void chunks_pages_and_threads_change_nothing(const Kernels& kernels, Shape shape) {
+  const Sequence whole(shape);
+  const std::vector<float> all = attended(kernels, whole, 1, {shape.context});
+  shape.page_size = 64;
+  const Sequence other(shape);
+  CHECK(same(attended(kernels, other, 3, {1}), all));
+  CHECK(same(attended(kernels, other, 2, {31, 1, 1, 5, 16}), all));
+  shape.page_size = 32;
+  const Sequence third(shape);
+  CHECK(same(attended(kernels, third, 5, {shape.context - 3, 1}), all));
+}
+
+// Prefill, chunk and decodes of several sequences in one call.
+void other_tasks_change_nothing(const Kernels& kernels, KvFormat format) {
+  const Shape shape{6, 2, 32, 16, 540, format};
+  const int32_t firsts[] = {0, 100, 539, 300, 0}, counts[] = {40, 70, 1, 1, 0};
+  Pages together(shape, 5);
+  std::vector<Sequence> sequences;
+  for (uint64_t i = 0; i < 5; ++i) sequences.emplace_back(shape, i);
+  std::vector<std::vector<float>> expected, got;
+  std::vector<AttendTask> tasks;
+  Threads threads(4), one(1);
+  for (int32_t i = 0; i < 5; ++i) {
+    const auto n = static_cast<size_t>(i);
+    Pages alone(shape);
+    const size_t size = sequences[n].row() * static_cast<size_t>(shape.context);
+    std::vector<float> out(size);
+    expected.emplace_back(size), got.emplace_back(size);
+    for (const Pages* pages : {&alone, &together}) {
+      const int32_t* own = pages == &alone ? alone.pages(0) : together.pages(i);
+      const AttendTask before = task_of(sequences[n], own, 0, firsts[i], out.data());
+      CHECK(attend(kernels, one, pages->pool, &before, 1) == ok);
+    }
+    const AttendTask task =
+        task_of(sequences[n], alone.pages(0), firsts[i], counts[i], expected[n].data());
+    CHECK(attend(kernels, one, alone.pool, &task, 1) == ok);
+    tasks.push_back(task_of(sequences[n], together.pages(i), firsts[i], counts[i], got[n].data()));
+  }
+  CHECK(attend(kernels, threads, together.pool, tasks.data(), 5) == ok);
+  for (size_t i = 0; i < 5; ++i) CHECK(same(got[i], expected[i]));
+}
+
+void pages_hold_the_same_bytes_on_every_set(const Kernels& kernels, KvFormat format) {
+  const Shape shape{2, 2, 80, 16, 37, format};
+  const Sequence s(shape);
+  Threads threads(1);
+  std::vector<float> out(s.q.size());
+  Pages pages(shape), expected(shape);
+  const AttendTask task = task_of(s, pages.pages(0), 0, 37, out.data());
+  CHECK(attend(kernels, threads, pages.pool, &task, 1) == ok);
+  CHECK(attend(kernels_of(Isa::portable), threads, expected.pool, &task, 1) == ok);
+  CHECK(std::memcmp(pages.pool.keys, expected.pool.keys, key_bytes(pages.pool)) == 0);
+  CHECK(std::memcmp(pages.pool.values, expected.pool.values, value_bytes(pages.pool)) == 0);
+}
+
+// q, k and v as one product gives them, one row of all three after another.
+void strides_are_kept(const Kernels& kernels) {
+  const Shape shape{4, 2, 32, 16, 50, KvFormat::bf16};
+  const Sequence s(shape);
+  const size_t width = s.row() + 2 * s.kv_row(), out_width = s.row() + 16;
+  std::vector<float> rows(50 * width), out(50 * out_width, 7.0f);
+  for (size_t t = 0; t < 50; ++t) {
+    std::copy_n(&s.q[t * s.row()], s.row(), &rows[t * width]);
+    std::copy_n(&s.k[t * s.kv_row()], s.kv_row(), &rows[t * width + s.row()]);
+    std::copy_n(&s.v[t * s.kv_row()], s.kv_row(), &rows[t * width + s.row() + s.kv_row()]);
+  }
+  Pages pages(shape);
+  Threads threads(2);
+  AttendTask task = task_of(s, pages.pages(0), 0, 50, out.data());
+  task.q = rows.data(), task.k = task.q + s.row(), task.v = task.k + s.kv_row();
+  task.q_stride = task.kv_stride = static_cast<int32_t>(width);
+  task.out_stride = static_cast<int32_t>(out_width);
+  CHECK(attend(kernels, threads, pages.pool, &task, 1) == ok);
+  const std::vector<float> expected = attended(kernels, s, 1, {50});
+  for (size_t t = 0; t < 50; ++t) {
+    CHECK(std::memcmp(&out[t * out_width], &expected[t * s.row()], s.row() * 4) == 0);
+    CHECK(out[t * out_width + s.row()] == 7.0f && out[(t + 1) * out_width - 1] == 7.0f);
   }
 }
 
 void large_scores_do_not_overflow(const Kernels& kernels) {
-  Pool pool(Shape{1, 1, 16, 8, 40, false});
-  for (float& x : pool.q) x *= 1e4f;
-  for (const float x : pool.attended(kernels, 1, 0, 40)) CHECK(std::isfinite(x));
+  Sequence s(Shape{1, 1, 16, 16, 40, KvFormat::fp32});
+  for (float& x : s.q) x *= 1e4f;
+  for (const float x : attended(kernels, s, 1, {40})) CHECK(std::isfinite(x));
+}
+
+// A NaN or infinity reaches those who see it and nobody else.
+void a_nan_stays_with_those_who_see_it(const Kernels& kernels, KvFormat format, float poison) {
+  const Shape shape{2, 1, 32, 16, 90, format};
+  Sequence s(shape);
+  const std::vector<float> clean = attended(kernels, s, 1, {90});
+  s.k[70 * s.kv_row() + 5] = poison;
+  s.v[75 * s.kv_row() + 3] = poison;
+  const std::vector<float> out = attended(kernels, s, 2, {90});
+  CHECK(std::memcmp(out.data(), clean.data(), 70 * s.row() * 4) == 0);
+  CHECK(!std::isfinite(out[75 * s.row() + 3]));
 }
 
 void wrong_shapes_are_errors() {
+  const Kernels& kernels = kernels_of(Isa::portable);
   Threads threads(1);
-  AttendTask task = {};
-  CHECK(attend(kernels_of(Isa::portable), threads, task) != ok);
+  const Sequence s(Shape{4, 2, 32, 16, 20, KvFormat::fp32});
+  Pages pages(s.shape);
+  std::vector<float> out(s.q.size());
+  const AttendTask good = task_of(s, pages.pages(0), 0, 20, out.data());
+  const auto refused = [&](const Pool& pool, const AttendTask& task) {
+    return attend(kernels, threads, pool, &task, 1) != ok;
+  };
+  CHECK(!refused(pages.pool, good));
+  for (const int32_t size : {0, 8, 40, 272}) {
+    Pool pool = pages.pool;
+    pool.head_size = size;
+    CHECK(refused(pool, good));
+  }
+  Pool pool = pages.pool;
+  pool.page_size = 20;
+  CHECK(refused(pool, good));
+  pool = pages.pool;
+  pool.num_pages = pages.table[0];
+  CHECK(refused(pool, good));
+  AttendTask task = good;
+  task.heads = 3;
+  CHECK(refused(pages.pool, task));
+  task = good;
+  task.q_stride = 64;
+  CHECK(refused(pages.pool, task));
+  task = good;
+  task.first_position = -1;
+  CHECK(refused(pages.pool, task));
+}
+
+void test(const Kernels& kernels, KvFormat format) {
+  for (const Shape& shape : {Shape{1, 1, 16, 16, 1, format}, Shape{8, 1, 64, 16, 70, format},
+                             Shape{6, 3, 80, 32, 141, format}, Shape{4, 4, 128, 64, 197, format},
+                             Shape{10, 2, 112, 16, 129, format}, Shape{2, 1, 256, 64, 65, format},
+                             Shape{64, 1, 16, 16, 33, format}, Shape{2, 2, 16, 16, 530, format}})
+    attention_matches_double_precision(kernels, shape);
+  chunks_pages_and_threads_change_nothing(kernels, {4, 2, 48, 16, 175, format});
+  chunks_pages_and_threads_change_nothing(kernels, {1, 1, 16, 16, 530, format});
+  chunks_pages_and_threads_change_nothing(kernels, {7, 1, 32, 16, 100, format});
+  other_tasks_change_nothing(kernels, format);
+  pages_hold_the_same_bytes_on_every_set(kernels, format);
+  for (const float poison : {NAN, INFINITY})
+    a_nan_stays_with_those_who_see_it(kernels, format, poison);
 }
 
 }  // namespace
@@ -145,12 +310,9 @@ void wrong_shapes_are_errors() {
 int main() {
   wrong_shapes_are_errors();
   for (const Kernels* kernels : available_kernels()) {
-    attention_matches_double_precision(*kernels, {1, 1, 16, 4, 1, false});
-    attention_matches_double_precision(*kernels, {8, 1, 64, 16, 70, true});
-    attention_matches_double_precision(*kernels, {6, 3, 80, 5, 41, false});
-    attention_matches_double_precision(*kernels, {4, 4, 128, 32, 97, true});
-    attention_matches_double_precision(*kernels, {2, 1, 256, 64, 33, false});
-    chunks_pages_and_threads_change_nothing(*kernels);
+    for (const KvFormat format : {KvFormat::fp32, KvFormat::bf16, KvFormat::int8})
+      test(*kernels, format);
+    strides_are_kept(*kernels);
     large_scores_do_not_overflow(*kernels);
   }
   return verdict();
