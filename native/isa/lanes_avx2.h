@@ -13,6 +13,7 @@ namespace {
 
 struct Lanes {
   using F = __m256;
+  using I = __m256i;
   static constexpr int width = 8;
 
   static F set(float x) { return _mm256_set1_ps(x); }
@@ -73,10 +74,16 @@ struct Lanes {
     x = _mm_max_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
   }
-  static void store_int8(int8_t* p, F x) {  // rounded to nearest even, in -127..127
-    const __m256i wide = _mm256_cvtps_epi32(x);
+  static I nearest(F x) { return _mm256_cvtps_epi32(x); }  // ties to even
+  static I add(I a, I b) { return _mm256_add_epi32(a, b); }
+  static int32_t sum(I a) {
+    __m128i x = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
+  }
+  static void store_int8(int8_t* p, I x) {  // in -128..127
     const __m128i words =
-        _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+        _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
   }
   // Index of the first lane that equals x, or width.

@@ -12,6 +12,7 @@ namespace {
 
 struct Lanes {
   using F = __m512;
+  using I = __m512i;
   static constexpr int width = 16;
 
   static __mmask16 first_lanes(int count) { return static_cast<__mmask16>((1u << count) - 1); }
@@ -54,9 +55,11 @@ struct Lanes {
   }
   static float sum(F a) { return _mm512_reduce_add_ps(a); }
   static float largest(F a) { return _mm512_reduce_max_ps(a); }
-  static void store_int8(int8_t* p, F x) {  // rounded to nearest even, in -127..127
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
-                     _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+  static I nearest(F x) { return _mm512_cvtps_epi32(x); }  // ties to even
+  static I add(I a, I b) { return _mm512_add_epi32(a, b); }
+  static int32_t sum(I a) { return _mm512_reduce_add_epi32(a); }
+  static void store_int8(int8_t* p, I x) {  // in -128..127
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(x));
   }
   // Index of the first lane that equals x, or width.
   static int first_equal(F a, float x) {

@@ -35,10 +35,13 @@ void quantise_row(const Activations& x, int32_t row) {
     }
     const float largest = Lanes::largest(peak);
     const float inverse = largest < nothing ? 0 : 127 / largest;
-    for (int i = 0; i < parts; ++i)
-      Lanes::store_int8(x.q + at + i * Lanes::width, Lanes::mul(part[i], Lanes::set(inverse)));
-    int32_t sum = 0;
-    for (int i = 0; i < group_inputs; ++i) sum += x.q[at + i];
+    Lanes::I total = Lanes::nearest(Lanes::set(0));
+    for (int i = 0; i < parts; ++i) {
+      const Lanes::I q = Lanes::nearest(Lanes::mul(part[i], Lanes::set(inverse)));
+      Lanes::store_int8(x.q + at + i * Lanes::width, q);
+      total = Lanes::add(total, q);
+    }
+    const int32_t sum = Lanes::sum(total);
     x.scales[int64_t{row} * groups + g] = {largest < nothing ? 0 : largest / 127, -8 * sum,
                                            -128 * sum};
   }
