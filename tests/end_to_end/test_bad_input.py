@@ -160,3 +160,16 @@ def test_a_target_that_exists_is_not_overwritten(refused, model, tmp_path):
 )
 def test_a_recipe_that_is_none(refused, recipe, word):
     assert word in refused("train", recipe, code=2)
+
+
+@pytest.mark.parametrize("option", ["--prompt-tokens", "--new-tokens", "--batch", "--rounds"])
+def test_a_measurement_of_nothing(refused, model, option):
+    assert f"{option}; got 0" in refused("bench", "--model", model, option, "0", code=2)
+
+
+def test_a_measurement_longer_than_the_context(refused, model):
+    assert "64" in refused("bench", "--model", model, "--prompt-tokens", "64", code=2)
+
+
+def test_a_measurement_of_no_model(refused):
+    assert "quipu-6m" in refused("bench", "--model", "no-such-model", code=2)

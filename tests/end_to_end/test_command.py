@@ -239,3 +239,24 @@ def test_a_reader_that_leaves_early_is_no_error_message():
         running.stdout.close()
         assert running.stderr.read() == b""
         assert running.wait(timeout=30) == 1
+
+
+def test_bench_prints_its_figures_as_one_json_object(quipu, model):
+    ran = quipu(
+        *("bench", "--model", model, "--json", "--rounds", 2),
+        *("--prompt-tokens", 16, "--new-tokens", 4, "--batch", 2),
+    )
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    for key in ("prefill_tokens_per_s", "decode_tokens_per_s", "first_token_s"):
+        assert found["spread"][key]["min"] <= found[key] <= found["spread"][key]["max"]
+    assert found["load_s"] < found["cold_first_token_s"]
+    assert found["peak_bytes"] > 2**20
+    assert (found["batch"], found["rounds"]) == (2, 2)
+
+
+def test_bench_prints_a_table(quipu, model):
+    ran = quipu(*("bench", "--model", model, "--prompt-tokens", 16, "--new-tokens", 4))
+    assert ran.code == 0
+    assert "prefill" in ran.out
+    assert "tokens/s" in ran.out

@@ -11,7 +11,7 @@ from quipu import log
 from quipu.errors import QuipuError
 
 # In the order of the help text. Each module has `register(subparsers)`.
-COMMANDS = ("demo", "complete", "infill", "chat", "info", "convert", "train", "export")
+COMMANDS = ("demo", "complete", "infill", "chat", "info", "convert", "bench", "train", "export")
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
 
 DESCRIPTION = """\
@@ -22,6 +22,7 @@ Private code completion, infilling and chat with Code Llama models and our own.
   quipu chat --model PATH                     talk to a tuned model
   quipu info PATH                             what a checkpoint is, can do and needs
   quipu convert SRC DST --to gguf             from one layout to another
+  quipu bench --model PATH                    how fast it answers on this machine
 
 Results go to stdout, progress and errors to stderr. Exit: 0 done, 1 failed, 2 wrong usage."""
 
