@@ -14,10 +14,10 @@ namespace {
 
 constexpr int lanes = Lanes::width;
 constexpr int group_vectors = slot_group / lanes;            // of a word of a group of keys
-constexpr int key_groups = key_block / slot_group;
+constexpr int block_groups = key_block / slot_group;
 constexpr int block_vectors = key_block / lanes;
-constexpr int query_rows = 4;
-constexpr int tile_vectors = 32 / group_vectors / query_rows / 2;  // 16 sums, or 8 of 16 registers
+constexpr int tile_rows = 4;
+constexpr int tile_vectors = 32 / group_vectors / tile_rows / 2;  // 16 sums, or 8 of 16 registers
 constexpr float lowest = -3e38f;
 
 // sum [M, N] += words [steps, N] times factors [M, steps]; a word of one step lies `stride` bytes
@@ -40,10 +40,10 @@ void accumulate(const uint8_t* const* words, int64_t stride, int32_t steps,
 
 // A block's groups in the pages or, of int8, widened to bf16.
 struct Block {
-  const uint8_t* keys[key_groups];
-  const uint8_t* values[key_groups];
-  const float* key_scales[key_groups];
-  const float* value_scales[key_groups];
+  const uint8_t* keys[block_groups];
+  const uint8_t* values[block_groups];
+  const float* key_scales[block_groups];
+  const float* value_scales[block_groups];
 };
 
 struct Widened {
@@ -266,7 +266,7 @@ void attend_span(const Pool& pool, const AttendTask& task, const AttendPart& par
   const int32_t begin = part.span * key_span, context = task.first_position + part.last;
   const int32_t end = begin + key_span < context ? begin + key_span : context;
   for (int32_t first = begin; first < end; first += key_block) {
-    for (int32_t g = 0; g < key_groups && first + g * slot_group < end; ++g)
+    for (int32_t g = 0; g < block_groups && first + g * slot_group < end; ++g)
       locate_group<Dots, Scaled>(pool, task, part.kv_head, first + g * slot_group, g, block,
                                  widened);
     rows.first_seen = task.first_position + part.first + 1 - first;

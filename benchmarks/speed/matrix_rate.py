@@ -1,0 +1,42 @@
+"""Best matrix rate that PyTorch's oneDNN reaches: matrix_rate.py THREADS prints a JSON object.
+
+Runs in the peers' environment. An operation is a multiplication or an addition.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+SIZES = (512, 1024, 2048, 4096)
+RUNS = 12
+
+
+def best_s(multiply: Callable[[], object]) -> float:
+    """Shortest of several runs: what is sought is a limit."""
+    multiply()
+    times = []
+    for _ in range(RUNS):
+        begin = time.perf_counter()
+        multiply()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def gop_per_s(size: int, dtype: torch.dtype) -> float:
+    """Of the product [512, size] x [size, size], the shape of a prefill."""
+    x, w = torch.ones(512, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
+    multiply = torch._int_mm if dtype == torch.int8 else torch.mm
+    return 2 * 512 * size * size / best_s(lambda: multiply(x, w)) / 1e9
+
+
+def main() -> None:
+    torch.set_num_threads(int(sys.argv[1]))
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
+    print(json.dumps({n: max(gop_per_s(s, d) for s in SIZES) for n, d in kinds.items()}))
+
+
+if __name__ == "__main__":
+    main()
