@@ -50,10 +50,9 @@ bool has_avx2(uint64_t state) {
 }
 
 bool has_avx512(uint64_t state) {
-  const Leaf seven = leaf(7, 0), part = leaf(7, 1);
+  const Leaf seven = leaf(7, 0);
   const uint32_t f_dq_bw_vl = bit(16) | bit(17) | bit(30) | bit(31);
-  return (state & state_zmm) == state_zmm && all(seven.b, f_dq_bw_vl) && all(seven.c, bit(11)) &&
-         all(part.a, bit(5));
+  return (state & state_zmm) == state_zmm && all(seven.b, f_dq_bw_vl) && all(seven.c, bit(11));
 }
 
 bool tiles_granted() {
@@ -69,7 +68,7 @@ bool tiles_granted() {
 bool has_amx(uint64_t state) {
   const uint32_t bf16_tile_int8 = bit(22) | bit(24) | bit(25);
   return (state & state_tiles) == state_tiles && all(leaf(7, 0).d, bf16_tile_int8) &&
-         tiles_granted();
+         detect_extensions().avx512_bf16 && tiles_granted();
 }
 
 #endif
@@ -88,6 +87,15 @@ Isa detect_isa() {
   return has_amx(state) ? Isa::amx : Isa::avx512;
 #else
   return Isa::portable;
+#endif
+}
+
+Extensions detect_extensions() {
+#if defined(__x86_64__)
+  const Leaf part = leaf(7, 1);
+  return {all(part.a, bit(4)), all(part.a, bit(5))};
+#else
+  return {false, false};
 #endif
 }
 

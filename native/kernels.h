@@ -136,10 +136,15 @@ struct Kernels {
   int32_t (*argmax)(const float* x, int32_t size);
 };
 
-// Of an instruction set that this build has; `isa` must not be above detect_isa().
+// Writes every table that build and machine have, the best last, and returns how many. A set may
+// have two: with and without an extension.
+constexpr int32_t max_kernels = 6;
+int32_t runnable_kernels(const Kernels** out);
+
+// The best of an instruction set, or of the next lower one where build or machine has none of it.
 const Kernels& kernels_of(Isa isa);
 
-// True if kernels for it were compiled; where not, kernels_of gives those of the next lower set.
+// True if kernels_of gives kernels of the set itself.
 bool has_kernels(Isa isa);
 
 }  // namespace quipu

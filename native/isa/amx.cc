@@ -8,7 +8,7 @@
 // at this instruction set every row, alone or not, takes them.
 #include <immintrin.h>
 
-#include "lanes_avx512.h"
+#include "dots_avx512.h"
 
 #include "vector_rows.h"
 
@@ -224,7 +224,7 @@ void multiply_on_tiles(const Product& product, const Activations& x, const Tile&
 #endif
 
 extern const Kernels QUIPU_TABLE;
-const Kernels QUIPU_TABLE = {Isa::amx, prepare, multiply_on_tiles, rms_norm, rotate,
-                             silu_mul, attend,  argmax};
+const Kernels QUIPU_TABLE = {Isa::amx, prepare, multiply_on_tiles, rms_norm, rotate, silu_mul,
+                             store, attend, merge, finish, argmax};
 
 }  // namespace quipu

@@ -1,5 +1,5 @@
 // Kernels for AVX2, FMA and F16C. Compiled with flags of its own; includes nothing whose inline
-// functions the linker might share with baseline code.
+// functions the linker might share with baseline code. avx_vnni.cc is this file with AVX-VNNI.
 #include <immintrin.h>
 
 #include "dots_avx2.h"
@@ -27,11 +27,46 @@ __m256i word(const void* p) {
 
 __m256i load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
-// The dot product of a group for 8 outputs, half a panel; `p` is at the half's 32 bytes. Sums of
-// two products must fit 16 bits: the byte without sign is |weight|, the activation takes the sign.
+// The dot product of a group for 8 outputs, half a panel; `p` is at the half's 32 bytes.
+#if defined(QUIPU_AVX_VNNI)
+
+// Assembly, so that a compiler without the intrinsics serves.
+void add_dot(__m256i& sum, __m256i bytes, const int8_t* quad) {
+  __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(bytes), "x"(word(quad)));
+}
+
 struct Int8 {
   static constexpr int bytes = 512;
-  static __m256i dot(const uint8_t* p, const int8_t* q, int32_t) {
+  static __m256i dot(const uint8_t* p, const int8_t* q, const GroupScale& scale) {
+    __m256i sum = _mm256_set1_epi32(scale.less128);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) add_dot(sum, load(p + 64 * i), q + 4 * i);
+    return sum;
+  }
+};
+
+struct Int4 {
+  static constexpr int bytes = 256;
+  static __m256i dot(const uint8_t* p, const int8_t* q, const GroupScale& scale) {
+    const __m256i low = _mm256_set1_epi8(15);
+    __m256i sum = _mm256_set1_epi32(scale.less8);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const __m256i both = load(p + 64 * i);
+      add_dot(sum, _mm256_and_si256(both, low), q + 4 * i);
+      add_dot(sum, _mm256_and_si256(_mm256_srli_epi16(both, 4), low), q + 16 + 4 * i);
+    }
+    return sum;
+  }
+};
+
+#else
+
+// Sums of two products must fit 16 bits: the byte without sign is |weight|, the activation takes
+// the sign.
+struct Int8 {
+  static constexpr int bytes = 512;
+  static __m256i dot(const uint8_t* p, const int8_t* q, const GroupScale&) {
     const __m256i ones = _mm256_set1_epi16(1), offset = _mm256_set1_epi8(-128);
     __m256i sum = _mm256_setzero_si256();
 #pragma GCC unroll 8
@@ -48,7 +83,7 @@ struct Int8 {
 // Sixteen products of at most 15 * 127 fit 16 bits: the group is summed there and widened once.
 struct Int4 {
   static constexpr int bytes = 256;
-  static __m256i dot(const uint8_t* p, const int8_t* q, int32_t less8) {
+  static __m256i dot(const uint8_t* p, const int8_t* q, const GroupScale& scale) {
     const __m256i low = _mm256_set1_epi8(15);
     __m256i sum = _mm256_setzero_si256();
 #pragma GCC unroll 4
@@ -59,9 +94,11 @@ struct Int4 {
       sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(second, word(q + 16 + 4 * i)));
     }
     const __m256i wide = _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
-    return _mm256_add_epi32(wide, _mm256_set1_epi32(less8));
+    return _mm256_add_epi32(wide, _mm256_set1_epi32(scale.less8));
   }
 };
+
+#endif
 
 // Sums of one panel half for M rows: exact integers per group, then one fused multiply-add in order
 // of the groups, which makes results equal to those of AVX-512 bit for bit.
@@ -77,7 +114,7 @@ void half_sums(const Matrix& w, const Activations& x, int32_t panel, int half, i
 #pragma GCC unroll 4
     for (int m = 0; m < M; ++m) {
       const int64_t at = (row + m) * groups + g;
-      const __m256i dot = Weights::dot(values, x.q + at * group_inputs, x.scales[at].less8);
+      const __m256i dot = Weights::dot(values, x.q + at * group_inputs, x.scales[at]);
       const __m256 both = _mm256_mul_ps(weight_scale, _mm256_set1_ps(x.scales[at].scale));
       sum[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), both, sum[m]);
     }
@@ -172,8 +209,14 @@ void multiply(const Product& product, const Activations& x, const Tile& tile) {
 
 }  // namespace
 
-extern const Kernels avx2_kernels;
-const Kernels avx2_kernels = {Isa::avx2, prepare, multiply, rms_norm, rotate, silu_mul,
-                              store, attend, merge, finish, argmax};
+#if defined(QUIPU_AVX_VNNI)
+#define QUIPU_TABLE avx_vnni_kernels
+#else
+#define QUIPU_TABLE avx2_kernels
+#endif
+
+extern const Kernels QUIPU_TABLE;
+const Kernels QUIPU_TABLE = {Isa::avx2, prepare, multiply, rms_norm, rotate, silu_mul,
+                             store, attend, merge, finish, argmax};
 
 }  // namespace quipu

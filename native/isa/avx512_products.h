@@ -1,4 +1,4 @@
-// Products in AVX-512 with VNNI and BF16.
+// Products in AVX-512 with VNNI, and with BF16 where the unit is compiled for it.
 //
 // Few rows: a panel at a time straight from the packed weights, which are unpacked in registers
 // once for all rows. Many rows: a strip of two panels; for a block of groups its weights are
@@ -10,6 +10,7 @@
 #include <immintrin.h>
 
 #include "../kernels.h"
+#include "bf16_avx512.h"
 #include "lanes_avx512.h"
 #include "vector_rows.h"
 
@@ -18,8 +19,8 @@ namespace {
 
 constexpr int few_rows = 8;
 constexpr int strip_panels = 2;
-constexpr int tile_rows = 6;
-constexpr int block_groups = 16;  // 16 KiB of bytes in a strip
+constexpr int strip_rows = 6;
+constexpr int strip_groups = 16;  // 16 KiB of bytes in a strip
 constexpr int chunk_rows = 96;    // rows that share unpacked weights
 constexpr int bytes_ahead = 8192;  // hardware alone prefetches too little, and ends at pages
 
@@ -90,7 +91,7 @@ struct Bf16 {
   static const Word* words(const Activations& x) { return reinterpret_cast<Word*>(x.bf16); }
   static int32_t count(int32_t inputs) { return inputs / 2; }
   static __m512 add(__m512 sum, __m512i w, __m512i x) {
-    return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)x);
+    return add_pairs(sum, w, x);
   }
 };
 
@@ -121,7 +122,7 @@ void prepare(const Activations& x, Formats formats, int32_t first, int32_t last)
     uint16_t* to = x.bf16 + int64_t{row} * x.inputs;
     for (int32_t i = 0; i < x.inputs; i += 16)
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i),
-                          (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from + i)));
+                          narrow_to_bf16(_mm512_loadu_ps(from + i)));
   }
 }
 
@@ -190,8 +191,8 @@ using Sums = float[strip_panels][2][panel_outputs];
 struct Strip {
   const uint8_t* values[strip_panels];
   const uint8_t* packed[strip_panels];
-  alignas(64) float scales[strip_panels][block_groups][panel_outputs];
-  alignas(64) uint8_t unpacked[strip_panels][block_groups * 512];
+  alignas(64) float scales[strip_panels][strip_groups][panel_outputs];
+  alignas(64) uint8_t unpacked[strip_panels][strip_groups * 512];
   alignas(64) Sums sums[chunk_rows];
 };
 
@@ -233,8 +234,8 @@ void tile_integers(const Activations& x, int32_t row, int32_t group, int32_t cou
     const GroupScale* const scales[2] = {scale, opaque(scale + 3 * groups)};
     // The first tile's work hides how long the next block of weights takes to come.
     if (first_tile) {
-      prefetch<Weights::bytes>(strip.packed[0] + (block_groups + g) * Weights::bytes);
-      prefetch<Weights::bytes>(strip.packed[1] + (block_groups + g) * Weights::bytes);
+      prefetch<Weights::bytes>(strip.packed[0] + (strip_groups + g) * Weights::bytes);
+      prefetch<Weights::bytes>(strip.packed[1] + (strip_groups + g) * Weights::bytes);
     }
     __m512i dot0[M], dot1[M];
 #pragma GCC unroll 6
@@ -282,8 +283,8 @@ void tile_words(const Activations& x, int32_t row, int32_t group, int32_t count,
     for (int i = 0; i < 4; ++i) sum[i / 2][i % 2][m] = _mm512_load_ps(sums[m][i / 2][i % 2]);
   for (int32_t i = 0; i < Words::count(count * group_inputs); i += 2) {
     if (first_tile) {
-      prefetch<128>(first + Words::count(block_groups * group_inputs) * 64);
-      prefetch<128>(second + Words::count(block_groups * group_inputs) * 64);
+      prefetch<128>(first + Words::count(strip_groups * group_inputs) * 64);
+      prefetch<128>(second + Words::count(strip_groups * group_inputs) * 64);
     }
 #pragma GCC unroll 2
     for (int parity = 0; parity < 2; ++parity) {
@@ -313,7 +314,7 @@ using Unpack = void (*)(const Matrix&, int32_t panel, int32_t group, int32_t cou
 
 struct Routines {
   Few few[few_rows];        // by rows - 1
-  TileOf tile[tile_rows];   // by rows - 1
+  TileOf tile[strip_rows];   // by rows - 1
   Unpack unpack;
 };
 
@@ -365,12 +366,12 @@ void multiply_strip(const Routines& of, const Product& product, const Activation
   Strip strip;
   __builtin_memset(strip.sums, 0, static_cast<size_t>(last - first) * sizeof *strip.sums);
   const int32_t groups = x.inputs / group_inputs;
-  for (int32_t group = 0; group < groups; group += block_groups) {
-    const int32_t count = groups - group < block_groups ? groups - group : block_groups;
+  for (int32_t group = 0; group < groups; group += strip_groups) {
+    const int32_t count = groups - group < strip_groups ? groups - group : strip_groups;
     of.unpack(product.w, panel, group, count, strip);
     for (int32_t row = first, rows; row < last; row += rows) {
       // Tiles of nearly the same height: 13 rows are 5, 4 and 4.
-      const int32_t left = last - row, tiles = (left + tile_rows - 1) / tile_rows;
+      const int32_t left = last - row, tiles = (left + strip_rows - 1) / strip_rows;
       rows = (left + tiles - 1) / tiles;
       of.tile[rows - 1](x, row, group, count, row == first, strip, strip.sums + (row - first));
     }

@@ -1,6 +1,7 @@
 // How attention multiplies on AVX-512: words of 32 bits in 16 lanes, one fp32 or two bf16 each.
 #pragma once
 
+#include "bf16_avx512.h"
 #include "lanes_avx512.h"
 
 namespace quipu {
@@ -28,10 +29,10 @@ struct Pairs {
   static __m512 add(__m512 sum, Word word, const Factor* factors) {
     int32_t bits;
     __builtin_memcpy(&bits, factors, sizeof bits);
-    return _mm512_dpbf16_ps(sum, (__m512bh)word, (__m512bh)_mm512_set1_epi32(bits));
+    return add_pairs(sum, word, _mm512_set1_epi32(bits));
   }
   static void convert(__m512 x, Factor* out) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), (__m256i)_mm512_cvtneps_pbh(x));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), narrow_to_bf16(x));
   }
   // Words of bytes in words of bf16, which is exact.
   static Word widen(const uint8_t* p) {
@@ -39,7 +40,7 @@ struct Pairs {
       const auto* bytes = reinterpret_cast<const __m128i*>(p + 16 * i);
       return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(bytes)));
     };
-    return (__m512i)_mm512_cvtne2ps_pbh(part(1), part(0));
+    return narrow_to_bf16(part(0), part(1));
   }
 };
 

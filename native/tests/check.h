@@ -55,19 +55,14 @@ class Random {
   uint64_t state_;
 };
 
-// Kernels of every instruction set that both build and machine have; says which are left out.
+// Every table that both build and machine have; says which instruction sets are left out.
 inline std::vector<const Kernels*> available_kernels() {
-  std::vector<const Kernels*> out;
-  const Isa best = detect_isa();
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512, Isa::amx}) {
-    if (isa > best)
-      std::printf("skipped %s: this machine lacks it\n", isa_name(isa));
-    else if (!has_kernels(isa))
-      std::printf("skipped %s: no kernels of its own in this build\n", isa_name(isa));
-    else
-      out.push_back(&kernels_of(isa));
-  }
-  return out;
+  const Kernels* all[max_kernels];
+  const int32_t count = runnable_kernels(all);
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx})
+    if (!has_kernels(isa))
+      std::printf("skipped %s: this machine or build lacks it\n", isa_name(isa));
+  return {all, all + count};
 }
 
 inline int verdict() {
