@@ -1,6 +1,6 @@
 """Speed with and without speculation, on texts that repeat themselves and on one that does not.
 
-    python benchmarks/speculation.py [--model PATH] [--backend native|torch] [--tokens N]
+    python benchmarks/speculation.py [--model PATH] [--backend native|torch] [--threads N] [--tokens N]
 
 Prompts are made from Python's own standard library. `copy`: a file, and the beginning of the same
 file once more. `rename`: the beginning of the second copy has a name changed throughout, as when
@@ -71,7 +71,7 @@ def cases(llm: LLM, module: str) -> list[Case]:
 
 
 def answer(args: argparse.Namespace, case: Case, speculate: bool) -> Completion:
-    with load(args.model, args.backend, speculate=speculate) as llm:
+    with load(args.model, args.backend, threads=args.threads, speculate=speculate) as llm:
         if case.chat:
             return llm.chat([{"role": "user", "content": case.prompt}], max_tokens=args.tokens)
         return llm.complete(
@@ -88,6 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model")
     parser.add_argument("--backend")
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
