@@ -119,13 +119,15 @@ Error Model::check(const Batch& batch) const {
   if (batch.rows < 1 || batch.sequences < 1 || batch.starts[0] != 0 ||
       batch.starts[batch.sequences] != batch.rows)
     return "a batch needs rows that its sequences share out";
+  for (int32_t s = 0; s < batch.sequences; ++s)
+    if (batch.starts[s + 1] <= batch.starts[s]) return "a sequence of a batch is empty";
   for (int32_t t = 0; t < batch.rows; ++t)
     if (batch.tokens[t] < 0 || batch.tokens[t] >= shape_.vocab)
       return "a token id is outside the vocabulary";
   for (int32_t s = 0; s < batch.sequences; ++s) {
     const int32_t begin = batch.starts[s], size = batch.starts[s + 1] - begin;
     const int32_t first = batch.contexts[s] - size;
-    if (size < 1 || first < 0) return "a sequence of a batch is empty or longer than its context";
+    if (first < 0) return "a sequence of a batch is longer than its context";
     const int64_t pages = (int64_t{batch.contexts[s]} + memory_.page_size - 1) / memory_.page_size;
     if (pages > batch.width) return "a sequence of a batch has fewer pages than its context needs";
     for (int64_t p = 0; p < pages; ++p) {

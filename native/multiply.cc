@@ -12,6 +12,7 @@ constexpr int64_t block_bytes = 256 * 1024;
 constexpr int32_t row_step = 24;  // a multiple of the rows that kernels carry in registers
 // Few rows take less time than waking the other threads for them.
 constexpr int64_t few_numbers = 32 * 1024;
+constexpr int64_t least_panels = 2;  // of a thread, before rows are cut into parts
 // Panels and rows of the gate that meet those of `up` while both are in the first-level cache.
 constexpr int32_t gated_panels = 4, gated_rows = 48;
 
@@ -43,17 +44,41 @@ int32_t block_rows(const Activations& x) {
   return static_cast<int32_t>(std::max<int64_t>(fitting, row_step));
 }
 
-void multiply_panels(const Kernels& kernels, const Product& product, const Activations& x,
-                     int32_t first, int32_t last) {
-  const int32_t block = block_rows(x);
-  for (int32_t row = 0; row < x.rows; row += block)
-    kernels.multiply(product, x, {first, last, row, std::min(row + block, x.rows)});
-}
-
 // What a panel costs beside others: its bits a weight.
 int64_t cost(Format format) {
   constexpr int64_t bits[] = {32, 16, 8, 4};
   return bits[static_cast<int>(format)];
+}
+
+void multiply_tile(const Kernels& kernels, const Product& product, const Activations& x,
+                   const Tile& tile) {
+  const int32_t block = block_rows(x);
+  for (int32_t row = tile.first_row; row < tile.last_row; row += block)
+    kernels.multiply(product, x, {tile.first_panel, tile.last_panel, row,
+                                  std::min(row + block, tile.last_row)});
+}
+
+// Into how many parts rows are cut, so that matrices with few panels occupy all threads.
+int32_t row_parts(const Threads& threads, int64_t all_panels, int32_t rows) {
+  const int64_t wanted = (threads.count() * least_panels + all_panels - 1) / all_panels;
+  return static_cast<int32_t>(std::clamp<int64_t>(rows / row_step, 1, wanted));
+}
+
+// A share of the products of some rows: the panels whose cost, all products one after another,
+// begins in [begin, end).
+void multiply_share(const Kernels& kernels, const Activations& x, const Product* products,
+                    int32_t count, int64_t begin, int64_t end, int32_t first_row,
+                    int32_t last_row) {
+  for (int32_t i = 0; i < count; ++i) {
+    const int64_t each = cost(products[i].w.format), all = panels(products[i].w);
+    const int64_t first = std::clamp<int64_t>((begin + each - 1) / each, 0, all);
+    const int64_t last = std::clamp<int64_t>((end + each - 1) / each, 0, all);
+    if (first < last)
+      multiply_tile(kernels, products[i], x, {static_cast<int32_t>(first),
+                                              static_cast<int32_t>(last), first_row, last_row});
+    begin -= all * each;
+    end -= all * each;
+  }
 }
 
 // The matrix without the outputs before a panel.
@@ -126,23 +151,20 @@ Error prepare(const Kernels& kernels, Threads& threads, Formats formats, const A
 
 Error multiply(const Kernels& kernels, Threads& threads, const Activations& x,
                const Product* products, int32_t count) {
-  int64_t total = 0;
+  int64_t total = 0, all_panels = 0;
   for (int32_t i = 0; i < count; ++i) {
     if (const Error error = check(products[i], x)) return error;
     total += panels(products[i].w) * cost(products[i].w.format);
+    all_panels += panels(products[i].w);
   }
-  // A thread takes the panels whose cost, all products one after another, begins in its share.
-  threads.parallel_for(total, [&](int64_t begin, int64_t end) {
-    for (int32_t i = 0; i < count; ++i) {
-      const int64_t each = cost(products[i].w.format), all = panels(products[i].w);
-      const int64_t first = std::clamp<int64_t>((begin + each - 1) / each, 0, all);
-      const int64_t last = std::clamp<int64_t>((end + each - 1) / each, 0, all);
-      if (first < last)
-        multiply_panels(kernels, products[i], x, static_cast<int32_t>(first),
-                        static_cast<int32_t>(last));
-      begin -= all * each;
-      end -= all * each;
-    }
+  if (total == 0 || x.rows == 0) return ok;
+  const int64_t parts = row_parts(threads, all_panels, x.rows);
+  threads.parallel_for(parts * total, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin / total; part * total < end; ++part)
+      multiply_share(kernels, x, products, count, begin - part * total,
+                     std::min(end - part * total, total),
+                     static_cast<int32_t>(x.rows * part / parts),
+                     static_cast<int32_t>(x.rows * (part + 1) / parts));
   });
   return ok;
 }

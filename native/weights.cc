@@ -130,7 +130,20 @@ float weight_at(const Matrix& matrix, int32_t output, int32_t input) {
 }
 
 void unpack_row(const Matrix& matrix, int32_t output, float* out) {
-  for (int32_t i = 0; i < matrix.inputs; ++i) out[i] = weight_at(matrix, output, i);
+  const int32_t inputs = matrix.inputs;
+  if (!has_scales(matrix.format)) {
+    for (int32_t i = 0; i < inputs; ++i) out[i] = weight_at(matrix, output, i);
+    return;
+  }
+  const bool wide = matrix.format == Format::int8;
+  for (int32_t i = 0; i < inputs; i += 4, out += 4) {
+    const float scale = float_of_fp16(matrix.scales[scale_place(output, i, inputs)]);
+    const uint8_t* quad = matrix.values + place(matrix.format, output, i, inputs);
+    const int shift = !wide && in_high_half(i) ? 4 : 0, mask = wide ? 255 : 15;
+    const int offset = wide ? 128 : 8;
+    for (int k = 0; k < 4; ++k)
+      out[k] = scale * static_cast<float>((quad[k] >> shift & mask) - offset);
+  }
 }
 
 }  // namespace quipu

@@ -61,6 +61,10 @@ void rows_do_not_depend_on_other_rows(const Kernels& kernels, Format format) {
   const std::vector<float> x = Random(5).bells(rows * width);
   const std::vector<float> all = product(kernels, one, at, x);
   CHECK(product(kernels, three, at, x) == all);
+  Threads many(5);  // more than pairs of panels: rows are cut too
+  const Case narrow(format, 40, inputs);
+  const std::vector<float> tall = Random(8).bells(100 * width);
+  CHECK(product(kernels, many, narrow, tall) == product(kernels, one, narrow, tall));
   for (size_t count = 1; count <= 9; ++count) {
     const size_t first = rows - count - 2;
     const std::vector<float> some(x.begin() + static_cast<long>(first * width),
