@@ -1,6 +1,6 @@
 """Speed with and without speculation, on texts that repeat themselves and on one that does not.
 
-    python benchmarks/speculation.py [--model PATH] [--backend native|torch] [--threads N] [--tokens N]
+    python benchmarks/speculation.py [--model PATH] [--backend native|torch] [--threads N]
 
 Prompts are made from Python's own standard library. `copy`: a file, and the beginning of the same
 file once more. `rename`: the beginning of the second copy has a name changed throughout, as when

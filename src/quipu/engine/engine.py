@@ -12,7 +12,7 @@ from quipu.engine.batch import make_batch
 from quipu.engine.pages import Pages
 from quipu.engine.runner import Runner, StepResult
 from quipu.engine.sampler import check_logits, choose, describe, is_plain, uniform
-from quipu.engine.scheduler import Scheduler, Share, may_speculate
+from quipu.engine.scheduler import Scheduler, Share
 from quipu.engine.sequence import Constraint, Sequence
 from quipu.engine.speculation import Speculation
 from quipu.errors import PromptTooLong, UsageError
@@ -173,7 +173,6 @@ class Engine:
         began = self._clock()
         result = self.runner.step(batch)
         seconds = self._clock() - began
-        weighed = self.speculation is not None and may_speculate(shares)
         self.scheduler.commit(shares)
         events: list[Event | Rows] = []
         row = 0
@@ -185,7 +184,7 @@ class Engine:
                 events += self._answer(share, result, row)
                 row += 1 + len(share.draft)
         assert row == len(result.logits_NV)
-        if weighed and self.speculation is not None:
+        if self.speculation is not None and self.scheduler.weighed:
             self.speculation.record(len(shares), row, len(events), seconds)
         return events
 

@@ -23,6 +23,11 @@ class Ngrams:
         self._after: tuple[dict[int, int], ...] = tuple({} for _ in ORDERS)
         self._known = ORDERS[0]  # tokens before this have been taken in
 
+    @property
+    def behind(self) -> int:
+        """Tokens that `update` would take in."""
+        return max(0, len(self.tokens) - self._known)
+
     def update(self) -> None:
         """Take in what has been appended."""
         end = len(self.tokens)
@@ -60,19 +65,29 @@ class Texts:
         self._half = limit // 2
         self.young, self.old = Ngrams([]), Ngrams([])
 
+    @property
+    def behind(self) -> int:
+        """Tokens that `update` would take in."""
+        return self.young.behind
+
+    def update(self) -> None:
+        """Make what has been added known."""
+        self.young.update()
+
     def add(self, tokens: Sequence[int]) -> None:
-        """Take a text in, or its end if it is longer than half the limit."""
+        """Keep a text, or its end if it is longer than half the limit, for the next `update`."""
         if len(self.young.tokens) + len(tokens) > self._half and self.young.tokens:
+            self.young.update()
             self.young, self.old = Ngrams([]), self.young
         self.young.tokens += tokens[-self._half :]
         self.young.tokens.append(BREAK)
-        self.young.update()
 
 
 class Drafter:
     """Follows one sequence: where its end has stood before, and how far it has matched since."""
 
     def __init__(self, tokens: list[int], texts: Texts) -> None:
+        self.idle = self.pause = 0  # looks without a draft, and steps until the next look
         self.run = 0  # tokens that match before the place; 1: it is a guess; 0: there is none
         self._own = Ngrams(tokens)
         self._texts = texts

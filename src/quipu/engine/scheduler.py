@@ -46,6 +46,7 @@ class Scheduler:
         self.waiting: list[Sequence] = []  # by arrival
         self.running: list[Sequence] = []  # by arrival
         self.preemptions = 0
+        self.weighed = False  # whether the last step could have carried drafts
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence that fits the pages when it runs alone."""
@@ -70,13 +71,16 @@ class Scheduler:
             if size:
                 shares.append(Share(sequence, size))
                 budget -= size
-        if self.speculation is not None and shares and may_speculate(shares):
+        drafts = None
+        self.weighed = self.speculation is not None and _may_speculate(shares)
+        if self.weighed and self.speculation is not None:
             drafts = self.speculation.drafts([share.sequence for share in shares], budget)
-            return [
-                Share(sequence, size, self._house(sequence, draft)) if draft else share
-                for share, (sequence, size, _), draft in zip(shares, shares, drafts, strict=True)
-            ]
-        return shares
+        if drafts is None:
+            return shares
+        return [
+            Share(sequence, size, self._house(sequence, draft))
+            for (sequence, size, _), draft in zip(shares, drafts, strict=True)
+        ]
 
     def commit(self, shares: list[Share]) -> None:
         """Record that the shares have been computed, and remember the pages they filled."""
@@ -169,9 +173,9 @@ class Scheduler:
         return True
 
 
-def may_speculate(shares: list[Share]) -> bool:
+def _may_speculate(shares: list[Share]) -> bool:
     """Whether each share is the last token of its sequence, with an answer to come."""
-    return all(size == 1 == s.remaining and not s.scored for s, size, _ in shares)
+    return all(size == 1 == s.remaining and not s.scored for s, size, _ in shares) and bool(shares)
 
 
 def _arrival(sequence: Sequence) -> int:

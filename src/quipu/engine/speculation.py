@@ -10,6 +10,10 @@ one by one, so only speed is at stake, and this file decides about speed:
 - Costs: seconds of a step by its number of rows, measured as steps go by.
 - Ledger: seconds saved beside the same tokens one by one. While it shows a loss beyond a small
   share of the time spent, nothing is drafted: a wrong estimate cannot cost more than that.
+
+A small model takes a tenth of a millisecond for a step. So a sequence is followed only once what
+its index takes to build is little beside the answer so far, and one that gives no drafts is looked
+at seldom.
 """
 
 from collections.abc import Sequence as Sequences
@@ -35,6 +39,10 @@ _COST_OUTLIER, _FIRST_OUTLIER = 2.0, 6.0  # times what is known or guessed: more
 _ROW_COST = 0.05  # of a step, for each row beyond those measured
 _COST_LIFE, _FIRST_LIFE = 512, 128  # steps until a cost, or one measured once, is in doubt
 _PLAIN_LIFE = 32  # the same for steps without drafts, what all else is compared with
+
+_INDEX_S = 0.3e-6  # about what it takes to index a token
+_INDEX_SHARE = 0.02  # of the time that an answer has taken
+_PATIENCE, _LONGEST_PAUSE = 8, 8  # looks without a draft before looks are left out; and how many
 
 _LEAST_GAIN = 1.1  # expected speed-up below which a draft is not worth the risk
 _LEDGER_MEMORY = 1 - 1 / 1024
@@ -134,21 +142,29 @@ class Speculation:
         self._spent = 0.0  # seconds of late
         self._saved = 0.0
 
-    def drafts(self, sequences: Sequences[Sequence], spare: int) -> list[list[int]]:
+    def drafts(self, sequences: Sequences[Sequence], spare: int) -> list[list[int]] | None:
         """Tokens to verify behind each sequence's last one, `spare` altogether at most.
 
-        Call it at every step in which each sequence computes just its last token.
+        Call it at every step in which each sequence computes just its last token. None: no drafts.
         """
-        chains = [self._chain(sequence) for sequence in sequences]
-        ranked = sorted(
-            ((chance, at) for at, chain in enumerate(chains) for chance in chain), reverse=True
-        )
-        size = self._size(len(sequences), [chance for chance, _ in ranked[:spare]])
+        if self._saved < -_LOSS_ALLOWED * self._spent:
+            return None
+        plain = self._costs.plain(len(sequences))
+        if plain is None:
+            return None
+        chains = [self._chain(sequence, plain) for sequence in sequences]
+        ranked = [(chance, at) for at, chain in enumerate(chains) for chance in chain]
+        if not ranked:
+            return None
+        ranked.sort(reverse=True)
+        size = self._size(len(sequences), plain, [chance for chance, _ in ranked[:spare]])
+        if not size:
+            return None
         counts = [0] * len(sequences)
         for _, at in ranked[:size]:
             counts[at] += 1
         return [
-            sequence.drafter.draft(count) if count and sequence.drafter else []
+            self._draft(sequence, count) if count else []
             for sequence, count in zip(sequences, counts, strict=True)
         ]
 
@@ -168,23 +184,34 @@ class Speculation:
         """Keep a text to draft from: a finished answer and its prompt, or a file at hand."""
         self._texts.add(tokens)
 
-    def _chain(self, sequence: Sequence) -> list[float]:
-        if sequence.drafter is None:
-            sequence.drafter = Drafter(sequence.tokens, self._texts)
-        for run, hit in sequence.drafter.advance():
+    def _chain(self, sequence: Sequence, plain: float) -> list[float]:
+        """Chances of a draft of the sequence; none if it is not worth to look."""
+        drafter = sequence.drafter
+        if drafter is None:
+            answered = len(sequence.tokens) - sequence.prompt_length
+            work = _INDEX_S * (len(sequence.tokens) + self._texts.behind)
+            if work > _INDEX_SHARE * plain * answered:
+                return []
+            self._texts.update()
+            drafter = sequence.drafter = Drafter(sequence.tokens, self._texts)
+        if drafter.pause:
+            drafter.pause -= 1
+            return []
+        for run, hit in drafter.advance():
             self._chances.record(run, hit)
+        drafter.idle += 1
+        drafter.pause = min(max(0, drafter.idle - _PATIENCE), _LONGEST_PAUSE)
         # The last token of an answer need not be drafted: its own step chooses it anyway.
         left = sequence.prompt_length + sequence.limit - len(sequence.tokens) - 1
-        longest = min(left, LONGEST)
-        return self._chances.chain(sequence.drafter.run, longest) if sequence.drafter.run else []
+        return self._chances.chain(drafter.run, min(left, LONGEST)) if drafter.run else []
 
-    def _size(self, sequences: int, chances: list[float]) -> int:
+    def _draft(self, sequence: Sequence, count: int) -> list[int]:
+        assert sequence.drafter is not None
+        sequence.drafter.idle = sequence.drafter.pause = 0
+        return sequence.drafter.draft(count)
+
+    def _size(self, sequences: int, plain: float, chances: list[float]) -> int:
         """How many drafted tokens, likeliest first, give the most tokens a second."""
-        if not chances or self._saved < -_LOSS_ALLOWED * self._spent:
-            return 0
-        plain = self._costs.plain(sequences)
-        if plain is None:
-            return 0
         expected = list(accumulate(chances))
         best, best_speed = 0, _LEAST_GAIN * sequences / plain
         largest = min(len(chances), self._costs.reach(sequences) - sequences)

@@ -43,6 +43,7 @@ def drafter_of(tokens, *others):
     store = Texts(1000)
     for other in others:
         store.add(other)
+    store.update()
     drafter = Drafter(tokens, store)
     drafter.advance()
     return drafter
