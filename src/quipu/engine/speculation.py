@@ -42,7 +42,7 @@ _PLAIN_LIFE = 32  # the same for steps without drafts, what all else is compared
 
 _INDEX_S = 0.3e-6  # about what it takes to index a token
 _INDEX_SHARE = 0.02  # of the time that an answer has taken
-_PATIENCE, _LONGEST_PAUSE = 8, 8  # looks without a draft before looks are left out; and how many
+_PATIENCE, _LONGEST_PAUSE = 8, 16  # looks without a draft before looks are left out; and how many
 
 _LEAST_GAIN = 1.1  # expected speed-up below which a draft is not worth the risk
 _LEDGER_MEMORY = 1 - 1 / 1024
