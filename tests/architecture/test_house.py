@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
     "checkpoint": set(),
     "native": set(),
+    "quantise": {"text", "checkpoint", "native"},
     "model": set(),
     "data": {"text"},
     "train": {"model", "data", "checkpoint", "text"},
@@ -26,7 +27,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend": {"text", "checkpoint", "engine"},
     "answers": {"backend"},
     "llm": {"text", "backend", "answers"},
-    "cli": {"text", "checkpoint", "data", "train", "backend", "answers", "llm", "quipu"},
+    "cli": {
+        "text",
+        "checkpoint",
+        "quantise",
+        "data",
+        "train",
+        "backend",
+        "answers",
+        "llm",
+        "quipu",
+    },
     "quipu": {"llm"},  # the package's own __init__: the public face
 }
 FORBIDDEN = {"utils", "util", "common", "helpers", "helper", "misc", "base", "manager"}

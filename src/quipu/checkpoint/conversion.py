@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -53,12 +53,33 @@ class Writer(Protocol):
         """Let go of all files, finished or not."""
 
 
+class Rounding(Protocol):
+    """A way to make weights narrower that looks at more than one of them."""
+
+    def tensors(
+        self, source: Checkpoint, specs: Mapping[str, TensorSpec]
+    ) -> Iterator[tuple[str, StoredTensor]]:
+        """Every weight of `specs` once, in its format."""
+
+
+class Casts:
+    """Every weight by itself, each value to the nearest one that its format has."""
+
+    def tensors(
+        self, source: Checkpoint, specs: Mapping[str, TensorSpec]
+    ) -> Iterator[tuple[str, StoredTensor]]:
+        """See `Rounding`."""
+        for name, spec in specs.items():
+            yield name, cast(source.read(name), spec.dtype)
+
+
 def convert(
     source: Path,
     target: Path,
     *,
     to: str,
     dtype: str | None = None,
+    rounding: Rounding | None = None,
     shards: int = 1,
     rope_theta: float | None = None,
     overwrite: bool = False,
@@ -69,8 +90,9 @@ def convert(
     `to` is hf, meta, gguf or native. `dtype` is f32, f16 (not native), bf16, or q8_0 or q4_0 (gguf
     and native); None keeps what the source has, and widens weights to f32 where the target cannot
     store them. Norms are f32 in GGUF and in a native file, which keeps embedding and output in
-    q8_0 beside q4_0. `shards` is the number of safetensors files (hf) or of model-parallel shards
-    (meta). `progress` is told bytes done and bytes in all, writing and comparing together.
+    q8_0 beside q4_0. `rounding` None is that of casts. `shards` is the number of safetensors files
+    (hf) or of model-parallel shards (meta). `progress` is told bytes done and bytes in all, writing
+    and comparing together.
 
     Raises CheckpointError for a source or target that will not do, TokenizerError for a tokenizer
     that does not fit the weights, UsageError for arguments that make no sense. After any failure
@@ -88,7 +110,8 @@ def convert(
         check_space(target, size + _HEAD_BYTES)
         writer = _writer(opened, made, to, specs, tokenizer_files, shards)
         with contextlib.closing(writer):
-            digests = _copy(opened, writer, specs, report)
+            tensors = (rounding or Casts()).tensors(opened, specs)
+            digests = _copy(tensors, writer, specs, report)
             writer.finish()
         _verify(opened, made, digests, report)
 
@@ -182,16 +205,20 @@ class _Report:
 
 
 def _copy(
-    source: Checkpoint, writer: Writer, specs: Mapping[str, TensorSpec], report: _Report
+    tensors: Iterator[tuple[str, StoredTensor]],
+    writer: Writer,
+    specs: Mapping[str, TensorSpec],
+    report: _Report,
 ) -> dict[str, bytes]:
     """Write every weight; return the digest of each as it should be read back."""
     digests = {}
-    for name, spec in specs.items():
-        tensor = cast(source.read(name), spec.dtype)
+    for name, tensor in tensors:
+        assert tensor.spec == specs[name], name
         digests[name] = _digest(tensor)
         writer.write(name, tensor)
+        report.add(tensor.spec.bytes)
         del tensor  # before the next one is read: two weights in memory are enough
-        report.add(spec.bytes)
+    assert len(digests) == len(specs)
     return digests
 
 

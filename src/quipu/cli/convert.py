@@ -20,9 +20,12 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from quipu.checkpoint.conversion import TARGETS, convert
+from quipu.checkpoint.conversion import TARGETS, Rounding, convert
+from quipu.checkpoint.opening import open_checkpoint
 from quipu.checkpoint.tensors import PLAIN
+from quipu.errors import UsageError
 from quipu.llm import model_path
+from quipu.quantise import calibrated_on
 
 _QUANTIZE = {"int8": "q8_0", "int4": "q4_0", "q8_0": "q8_0", "q4_0": "q4_0"}
 _SIGNALLED = 128  # shells report 128 + its number for a command that a signal ended
@@ -37,11 +40,13 @@ Write a model in another layout, weight by weight, and read it back to compare.
 
 The layout of SRC is found by looking. DST appears only when it is whole: after
 an error or Ctrl-C nothing of it is left. Memory needed: about twice the largest
-weight."""
+weight. Weights of 4 bits in a native file are fitted to text, layer by layer: that
+takes minutes to hours, and memory for one layer and the text's activations."""
 
 _EPILOG = """\
 examples:
   quipu convert CodeLlama-7b-hf CodeLlama-7b.quipu --to native --quantize int8
+  quipu convert CodeLlama-7b-hf small.quipu --to native --quantize int4 --calibrate src/
   quipu convert CodeLlama-7b-hf CodeLlama-7b.gguf --to gguf --quantize q8_0
   quipu convert CodeLlama-34b CodeLlama-34b-hf --to hf --shards 7
   quipu convert old-model.gguf model-hf --to hf --dtype bf16 --rope-theta 1000000
@@ -71,6 +76,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         " called q8_0 and q4_0",
     )
     parser.add_argument(
+        "--calibrate",
+        metavar="TEXT",
+        help="native int4: file or folder that the weights are fitted to, or none for plain"
+        " rounding (default: sources of Python's standard library)",
+    )
+    parser.add_argument(
         "--shards",
         metavar="N",
         type=int,
@@ -89,20 +100,43 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Convert, with a progress bar on stderr; the path of the result goes to stdout."""
+    source = model_path(args.source)
+    dtype = _QUANTIZE[args.quantize] if args.quantize else args.dtype
     with _ending_orderly(), _bar() as bar:
-        task = bar.add_task("Writing")
+        rounding = _rounding(source, args.to, dtype, args.calibrate, args.rope_theta)
+        stage = "Fitting" if rounding else "Writing"
+        task = bar.add_task(stage)
         convert(
-            model_path(args.source),
+            source,
             args.target,
             to=args.to,
-            dtype=_QUANTIZE[args.quantize] if args.quantize else args.dtype,
+            dtype=dtype,
+            rounding=rounding,
             shards=args.shards,
             rope_theta=args.rope_theta,
             overwrite=args.force,
-            progress=lambda done, total: _show(bar, task, done, total),
+            progress=lambda done, total: _show(bar, task, stage, done, total),
         )
     sys.stdout.write(f"{args.target}\n")
     return 0
+
+
+def _rounding(
+    source: Path, to: str, dtype: str | None, text: str | None, rope_theta: float | None
+) -> Rounding | None:
+    """How weights become narrower; None: one by one."""
+    if to != "native" or dtype != "q4_0":
+        if text is not None:
+            raise UsageError(
+                "--calibrate", remedy="it goes with --to native --quantize int4 alone: leave it out"
+            )
+        return None
+    if text == "none":
+        return None
+    if text is not None and not Path(text).exists():
+        raise UsageError("--calibrate", got=text, allowed="a file, a folder, or none")
+    with contextlib.closing(open_checkpoint(source, rope_theta=rope_theta)) as opened:
+        return calibrated_on(opened, Path(text) if text else None)
 
 
 @contextlib.contextmanager
@@ -133,7 +167,7 @@ def _bar() -> Progress:
     )
 
 
-def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:
+def _show(bar: Progress, task: TaskID, stage: str, done: int, total: int) -> None:
     """The first half of the bytes are those written, the second those read back."""
-    stage = "Writing" if 2 * done < total else "Comparing"
-    bar.update(task, completed=done, total=total, description=stage)
+    description = stage if 2 * done < total else "Comparing"
+    bar.update(task, completed=done, total=total, description=description)

@@ -4,11 +4,12 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from quipu.checkpoint import open_checkpoint
 from quipu.cli import convert, info
-from quipu.errors import CheckpointError
+from quipu.errors import CheckpointError, UsageError
 from unit.checkpoint.conftest import MakeHf
 from unit.checkpoint.models import TINY, edit_config
 
@@ -30,6 +31,47 @@ def test_convert_prints_the_target_and_nothing_else_on_stdout(
     assert run("convert", make_hf(), target, "--to", "gguf", "--quantize", "q8_0") == 0
     assert capsys.readouterr().out == f"{target}\n"
     assert open_checkpoint(target).spec("output.weight").dtype == "q8_0"
+
+
+@pytest.mark.parametrize(("asked", "dtype"), [("int8", "q8_0"), ("int4", "q4_0")])
+def test_convert_writes_a_native_file(
+    make_hf: MakeHf, tmp_path: Path, asked: str, dtype: str
+) -> None:
+    (tmp_path / "text").write_text("def function_1(x): return x * 1\n" * 500)
+    calibrate = ("--calibrate", tmp_path / "text") if asked == "int4" else ()
+    target = tmp_path / "x.quipu"
+    run("convert", make_hf(), target, "--to", "native", "--quantize", asked, *calibrate)
+    found = open_checkpoint(target)
+    assert found.layout == "native"
+    assert found.spec("layers.0.attention.wq.weight").dtype == dtype
+    assert found.spec("output.weight").dtype == "q8_0"
+
+
+def test_convert_fits_weights_unless_told_to_round(make_hf: MakeHf, tmp_path: Path) -> None:
+    source, text = make_hf(), tmp_path / "text"
+    text.write_text("def function_1(x): return x * 1\n" * 500)
+    data = []
+    for name, calibrate in (("a", text), ("b", "none")):
+        target = tmp_path / f"{name}.quipu"
+        options = ("--to", "native", "--quantize", "int4", "--calibrate", calibrate)
+        run("convert", source, target, *options)
+        data.append(open_checkpoint(target).read("layers.0.feed_forward.w2.weight").data)
+    assert not np.array_equal(*data)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--to", "native", "--quantize", "int8"), "it goes with --to native --quantize int4"),
+        (("--to", "gguf", "--quantize", "int4"), "it goes with --to native --quantize int4"),
+        (("--to", "native", "--quantize", "int4"), "got absent; allowed: a file, a folder, or no"),
+    ],
+)
+def test_convert_refuses_a_text_that_it_cannot_use(
+    make_hf: MakeHf, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run("convert", make_hf(), tmp_path / "x", *options, "--calibrate", "absent")
 
 
 def test_convert_takes_theta_shards_and_force(make_hf: MakeHf, tmp_path: Path) -> None:
