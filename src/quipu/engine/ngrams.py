@@ -87,7 +87,6 @@ class Drafter:
     """Follows one sequence: where its end has stood before, and how far it has matched since."""
 
     def __init__(self, tokens: list[int], texts: Texts) -> None:
-        self.idle = self.pause = 0  # looks without a draft, and steps until the next look
         self.run = 0  # tokens that match before the place; 1: it is a guess; 0: there is none
         self._own = Ngrams(tokens)
         self._texts = texts

@@ -46,7 +46,7 @@ class Scheduler:
         self.waiting: list[Sequence] = []  # by arrival
         self.running: list[Sequence] = []  # by arrival
         self.preemptions = 0
-        self.weighed = False  # whether the last step could have carried drafts
+        self.weighed = False  # whether drafts were asked for in the last step
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence that fits the pages when it runs alone."""
@@ -72,9 +72,10 @@ class Scheduler:
                 shares.append(Share(sequence, size))
                 budget -= size
         drafts = None
-        self.weighed = self.speculation is not None and _may_speculate(shares)
-        if self.weighed and self.speculation is not None:
-            drafts = self.speculation.drafts([share.sequence for share in shares], budget)
+        speculation, self.weighed = self.speculation, False
+        if speculation is not None and speculation.is_due() and _may_speculate(shares):
+            self.weighed = True
+            drafts = speculation.drafts([share.sequence for share in shares], budget)
         if drafts is None:
             return shares
         return [

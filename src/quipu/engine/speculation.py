@@ -12,8 +12,8 @@ one by one, so only speed is at stake, and this file decides about speed:
   share of the time spent, nothing is drafted: a wrong estimate cannot cost more than that.
 
 A small model takes a tenth of a millisecond for a step. So a sequence is followed only once what
-its index takes to build is little beside the answer so far, and one that gives no drafts is looked
-at seldom.
+its index takes to build is little beside the answer so far, and where no drafts are found they are not
+looked for at each step.
 """
 
 from collections.abc import Sequence as Sequences
@@ -42,7 +42,7 @@ _PLAIN_LIFE = 32  # the same for steps without drafts, what all else is compared
 
 _INDEX_S = 0.3e-6  # about what it takes to index a token
 _INDEX_SHARE = 0.02  # of the time that an answer has taken
-_PATIENCE, _LONGEST_PAUSE = 8, 16  # looks without a draft before looks are left out; and how many
+_PATIENCE, _LONGEST_SLEEP = 4, 12  # looks without a draft before steps are slept through; steps
 
 _LEAST_GAIN = 1.1  # expected speed-up below which a draft is not worth the risk
 _LEDGER_MEMORY = 1 - 1 / 1024
@@ -141,12 +141,23 @@ class Speculation:
         self._costs = Costs()
         self._spent = 0.0  # seconds of late
         self._saved = 0.0
+        self._fruitless = 0  # looks since the last draft
+        self._slept = 0  # steps since the last look
+
+    def is_due(self) -> bool:
+        """Whether it is time to ask for drafts. Call it once a step."""
+        if self._slept < min(self._fruitless - _PATIENCE, _LONGEST_SLEEP):
+            self._slept += 1
+            return False
+        return True
 
     def drafts(self, sequences: Sequences[Sequence], spare: int) -> list[list[int]] | None:
         """Tokens to verify behind each sequence's last one, `spare` altogether at most.
 
-        Call it at every step in which each sequence computes just its last token. None: no drafts.
+        Call it when it is due, in a step in which each sequence computes just its last token, and
+        `record` after the step. None: no drafts.
         """
+        self._fruitless += 1
         if self._saved < -_LOSS_ALLOWED * self._spent:
             return None
         plain = self._costs.plain(len(sequences))
@@ -160,11 +171,12 @@ class Speculation:
         size = self._size(len(sequences), plain, [chance for chance, _ in ranked[:spare]])
         if not size:
             return None
+        self._fruitless = 0
         counts = [0] * len(sequences)
         for _, at in ranked[:size]:
             counts[at] += 1
         return [
-            self._draft(sequence, count) if count else []
+            sequence.drafter.draft(count) if count and sequence.drafter else []
             for sequence, count in zip(sequences, counts, strict=True)
         ]
 
@@ -174,7 +186,8 @@ class Speculation:
         self.drafted += drafted
         self.accepted += tokens - sequences if drafted else 0
         seconds = self._costs.record(rows, sequences, seconds)
-        self._spent = self._spent * _LEDGER_MEMORY + seconds
+        self._spent = self._spent * _LEDGER_MEMORY + seconds * (1 + self._slept)
+        self._slept = 0
         self._saved *= _LEDGER_MEMORY
         if drafted:
             plain = self._costs.estimate(sequences, sequences)
@@ -194,21 +207,12 @@ class Speculation:
                 return []
             self._texts.update()
             drafter = sequence.drafter = Drafter(sequence.tokens, self._texts)
-        if drafter.pause:
-            drafter.pause -= 1
-            return []
+            self._fruitless = 0
         for run, hit in drafter.advance():
             self._chances.record(run, hit)
-        drafter.idle += 1
-        drafter.pause = min(max(0, drafter.idle - _PATIENCE), _LONGEST_PAUSE)
         # The last token of an answer need not be drafted: its own step chooses it anyway.
         left = sequence.prompt_length + sequence.limit - len(sequence.tokens) - 1
         return self._chances.chain(drafter.run, min(left, LONGEST)) if drafter.run else []
-
-    def _draft(self, sequence: Sequence, count: int) -> list[int]:
-        assert sequence.drafter is not None
-        sequence.drafter.idle = sequence.drafter.pause = 0
-        return sequence.drafter.draft(count)
 
     def _size(self, sequences: int, plain: float, chances: list[float]) -> int:
         """How many drafted tokens, likeliest first, give the most tokens a second."""
