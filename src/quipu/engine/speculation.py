@@ -12,8 +12,8 @@ one by one, so only speed is at stake, and this file decides about speed:
   share of the time spent, nothing is drafted: a wrong estimate cannot cost more than that.
 
 A small model takes a tenth of a millisecond for a step. So a sequence is followed only once what
-its index takes to build is little beside the answer so far, and where no drafts are found they are not
-looked for at each step.
+its index takes to build is little beside the answer so far, and where no drafts are found they are
+not looked for at each step.
 """
 
 from collections.abc import Sequence as Sequences
