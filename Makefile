@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow check format train-embedded native-check native-bench clean
+.PHONY: demo torch-free test test-slow check format train-embedded native-check native-bench clean
 
 NATIVE := $(wildcard native/*.h native/*.cc native/isa/*) native/CMakeLists.txt
 
@@ -20,6 +20,9 @@ $(VENV)/.test: $(VENV)/.demo constraints.txt
 
 demo: $(VENV)/.demo  ## complete and infill real code with the embedded model, offline
 	@$(BIN)/quipu demo
+
+torch-free: $(VENV)/.demo  ## all of inference in an environment of its own, without PyTorch
+	$(PYTHON) tests/torch_free.py build/torch-free
 
 test: $(VENV)/.test  ## the default suite
 	$(BIN)/pytest
