@@ -19,11 +19,19 @@ struct Unit {
   AttendPart part;  // its span is the first
   int32_t spans;
   int32_t split;  // which of the plan's, or -1
+  bool stores;    // first the part's keys and values, which no other unit of this head reads
+};
+
+// Tokens that are stored before anybody attends.
+struct Stored {
+  const AttendTask* task;
+  int32_t kv_head;
+  int32_t first, last;
 };
 
 // A part whose spans are shared out to threads; who is last merges them in order.
 struct Split {
-  int64_t at;      // of the first span's numbers in the plan's
+  int64_t at;  // of the first span's numbers in the plan's
   int32_t spans;
 };
 
@@ -31,22 +39,30 @@ int32_t rows_of(const AttendTask& task, const Pool& pool, const AttendPart& part
   return (part.last - part.first) * (task.heads / pool.kv_heads);
 }
 
+struct alignas(64) Line {
+  float numbers[16];
+};
+
 // Kept from call to call, so that a step allocates nothing.
 struct Plan {
   std::vector<const AttendTask*> order;
   std::vector<Unit> units;
   std::vector<Split> splits;
-  std::vector<float> numbers;  // two parts' for each thread, then those of splits
+  std::vector<Stored> stored;
+  std::vector<Line> lines;  // numbers of two parts for each thread, then those of splits
   std::unique_ptr<std::atomic<int32_t>[]> left;  // spans of each split that are not done
   size_t left_size = 0;
 
-  Gathered gathered(int64_t at, int32_t rows) {
-    float* sums = numbers.data() + at;
-    return {sums, sums + rows, sums + 2 * rows};
+  Gathered gathered(int64_t at, int32_t rows, int32_t head_size) {
+    float* sums = reinterpret_cast<float*>(lines.data() + at);
+    float* totals = sums + int64_t{rows} * head_size;
+    return {totals, totals + rows, sums};
   }
 };
 
-int64_t numbers_of(int64_t rows, const Pool& pool) { return rows * (pool.head_size + 2); }
+int64_t lines_of(int64_t rows, const Pool& pool) {
+  return rows * pool.head_size / 16 + (2 * rows + 15) / 16;
+}
 
 int64_t work_of(int64_t rows, int64_t context) { return rows * (context + row_overhead); }
 
@@ -67,44 +83,58 @@ int64_t work_of(const AttendTask& task, const Pool& pool) {
   return work * pool.kv_heads;
 }
 
+// Cut at multiples of store_block positions, so that one thread stores the tokens of a group.
+void plan_stores(const AttendTask& task, const Pool& pool, Plan& plan) {
+  for (int32_t first = 0; first < task.queries;) {
+    const int32_t room = store_block - (task.first_position + first) % store_block;
+    const int32_t last = first + std::min(room, task.queries - first);
+    for (int32_t kv_head = 0; kv_head < pool.kv_heads; ++kv_head)
+      plan.stored.push_back({&task, kv_head, first, last});
+    first = last;
+  }
+}
+
 // Work above `limit` is split, which changes who computes, not what.
-void plan_task(const AttendTask& task, const Pool& pool, int64_t limit, Plan& plan,
-               int64_t& numbers) {
-  each_part(task, pool, [&](AttendPart part) {
-    const int32_t context = task.first_position + part.last;
-    const int32_t spans = (context + key_span - 1) / key_span;
-    const int32_t rows = rows_of(task, pool, part);
-    const bool split = spans > 1 && work_of(rows, context) > limit;
-    for (part.kv_head = 0; part.kv_head < pool.kv_heads; ++part.kv_head) {
-      if (!split) {
-        plan.units.push_back({&task, part, spans, -1});
-        continue;
-      }
-      const auto index = static_cast<int32_t>(plan.splits.size());
-      plan.splits.push_back({numbers, spans});
-      numbers += numbers_of(rows, pool) * spans;
-      for (AttendPart one = part; one.span < spans; ++one.span)
-        plan.units.push_back({&task, one, 1, index});
+void plan_part(const AttendTask& task, const Pool& pool, AttendPart part, int64_t limit,
+               Plan& plan, int64_t& lines) {
+  const int32_t context = task.first_position + part.last;
+  const int32_t spans = (context + key_span - 1) / key_span;
+  const int32_t rows = rows_of(task, pool, part);
+  const bool split = spans > 1 && work_of(rows, context) > limit;
+  const bool one_span = task.first_position / key_span == spans - 1;
+  const bool stores = part.last - part.first == task.queries && (!split || one_span);
+  if (!stores && part.first == 0) plan_stores(task, pool, plan);
+  for (part.kv_head = 0; part.kv_head < pool.kv_heads; ++part.kv_head) {
+    if (!split) {
+      plan.units.push_back({&task, part, spans, -1, stores});
+      continue;
     }
-  });
+    const auto index = static_cast<int32_t>(plan.splits.size());
+    plan.splits.push_back({lines, spans});
+    lines += lines_of(rows, pool) * spans;
+    for (AttendPart one = part; one.span < spans; ++one.span)
+      plan.units.push_back({&task, one, 1, index, stores && one.span == spans - 1});
+  }
 }
 
 void plan_step(const Pool& pool, const AttendTask* tasks, int32_t count, int threads, Plan& plan) {
-  plan.order.clear(), plan.units.clear(), plan.splits.clear();
+  plan.order.clear(), plan.units.clear(), plan.splits.clear(), plan.stored.clear();
   int64_t work = 0;
   for (int32_t i = 0; i < count; ++i) {
     plan.order.push_back(tasks + i);
     if (threads > 1) work += work_of(tasks[i], pool);
   }
-  std::stable_sort(plan.order.begin(), plan.order.end(),
-                   [](const AttendTask* a, const AttendTask* b) {
-                     return a->first_position + a->queries > b->first_position + b->queries;
-                   });
+  std::sort(plan.order.begin(), plan.order.end(), [](const AttendTask* a, const AttendTask* b) {
+    return a->first_position + a->queries > b->first_position + b->queries;
+  });
   const int64_t limit = threads > 1 ? work / (threads * units_per_thread) : INT64_MAX;
-  int64_t numbers = 2 * threads * numbers_of(max_part_rows, pool);
-  for (const AttendTask* task : plan.order) plan_task(*task, pool, limit, plan, numbers);
-  if (plan.numbers.size() < static_cast<size_t>(numbers))
-    plan.numbers.resize(static_cast<size_t>(numbers));
+  int64_t lines = 2 * threads * lines_of(max_part_rows, pool);
+  for (const AttendTask* task : plan.order)
+    each_part(*task, pool, [&](const AttendPart& part) {
+      plan_part(*task, pool, part, limit, plan, lines);
+    });
+  if (plan.lines.size() < static_cast<size_t>(lines))
+    plan.lines.resize(static_cast<size_t>(lines));
   if (plan.left_size < plan.splits.size()) {
     plan.left_size = 2 * plan.splits.size();
     plan.left = std::make_unique<std::atomic<int32_t>[]>(plan.left_size);
@@ -115,11 +145,12 @@ void plan_step(const Pool& pool, const AttendTask* tasks, int32_t count, int thr
 
 // body(unit, thread): whoever is free takes the next.
 template <typename Body>
-void share_out(Threads& threads, int64_t units, const Body& body) {
-  std::atomic<int64_t> next{0};
-  threads.parallel_for(std::min<int64_t>(threads.count(), units), [&](int64_t begin, int64_t end) {
+void share_out(Threads& threads, size_t units, const Body& body) {
+  std::atomic<size_t> next{0};
+  const auto shares = std::min(static_cast<int64_t>(units), int64_t{threads.count()});
+  threads.parallel_for(shares, [&](int64_t begin, int64_t end) {
     for (int64_t thread = begin; thread < end; ++thread)
-      for (int64_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < units;)
+      for (size_t unit; (unit = next.fetch_add(1, std::memory_order_relaxed)) < units;)
         body(unit, thread);
   });
 }
@@ -131,9 +162,9 @@ struct Step {
 
   void whole(const Unit& unit, int64_t thread) const {
     const int32_t rows = rows_of(*unit.task, pool, unit.part);
-    const int64_t own = 2 * thread * numbers_of(max_part_rows, pool);
-    const Gathered all = plan.gathered(own, rows);
-    const Gathered next = plan.gathered(own + numbers_of(max_part_rows, pool), rows);
+    const int64_t own = 2 * thread * lines_of(max_part_rows, pool);
+    const Gathered all = plan.gathered(own, rows, pool.head_size);
+    const Gathered next = plan.gathered(own + lines_of(max_part_rows, pool), rows, pool.head_size);
     kernels.attend(pool, *unit.task, unit.part, all);
     for (AttendPart part = unit.part; ++part.span < unit.spans;) {
       kernels.attend(pool, *unit.task, part, next);
@@ -146,7 +177,7 @@ struct Step {
     const Split& split = plan.splits[static_cast<size_t>(unit.split)];
     const int32_t rows = rows_of(*unit.task, pool, unit.part);
     const auto of_span = [&](int32_t span) {
-      return plan.gathered(split.at + span * numbers_of(rows, pool), rows);
+      return plan.gathered(split.at + span * lines_of(rows, pool), rows, pool.head_size);
     };
     kernels.attend(pool, *unit.task, unit.part, of_span(unit.part.span));
     if (plan.left[static_cast<size_t>(unit.split)].fetch_sub(1, std::memory_order_acq_rel) != 1)
@@ -156,26 +187,12 @@ struct Step {
     kernels.finish(pool, *unit.task, unit.part, of_span(0));
   }
 
-  // A single token is stored by the unit that is alone in reading its span of its head.
-  void decode_or_attend(const Unit& unit, int64_t thread, bool decode) const {
-    const int32_t last = unit.task->first_position / key_span;
-    if (decode && unit.part.span + unit.spans > last)
-      kernels.store(pool, *unit.task, unit.part.kv_head, 0, 1);
+  void run(const Unit& unit, int64_t thread) const {
+    if (unit.stores)
+      kernels.store(pool, *unit.task, unit.part.kv_head, unit.part.first, unit.part.last);
     unit.split < 0 ? whole(unit, thread) : one_span(unit);
   }
 };
-
-// Tokens are cut at multiples of store_block positions: those of one group are stored by one thread.
-void store_all(const Kernels& kernels, Threads& threads, const Pool& pool, const AttendTask& task) {
-  const int32_t first = task.first_position / store_block;
-  const int32_t blocks = (task.first_position + task.queries - 1) / store_block - first + 1;
-  share_out(threads, int64_t{blocks} * pool.kv_heads, [&](int64_t unit, int64_t) {
-    const int32_t block = first + static_cast<int32_t>(unit / pool.kv_heads);
-    const int32_t begin = block * store_block - task.first_position;
-    kernels.store(pool, task, static_cast<int32_t>(unit % pool.kv_heads), std::max(0, begin),
-                  std::min(task.queries, begin + store_block));
-  });
-}
 
 Error check(const Pool& pool) {
   if (pool.kv_heads < 1 || pool.num_pages < 0 || pool.page_size < slot_group ||
@@ -210,20 +227,18 @@ Error check(const Pool& pool, const AttendTask& task) {
 Error attend(const Kernels& kernels, Threads& threads, const Pool& pool, const AttendTask* tasks,
              int32_t count) {
   if (const Error error = check(pool)) return error;
-  bool decode = true;
-  for (int32_t i = 0; i < count; ++i) {
+  for (int32_t i = 0; i < count; ++i)
     if (const Error error = check(pool, tasks[i])) return error;
-    decode = decode && tasks[i].queries <= 1;
-  }
   static thread_local Plan kept;
   Plan& plan = kept;  // of this thread, which workers would not find by its name
   plan_step(pool, tasks, count, threads.count(), plan);
-  if (!decode)
-    for (int32_t i = 0; i < count; ++i)
-      if (tasks[i].queries > 0) store_all(kernels, threads, pool, tasks[i]);
+  share_out(threads, plan.stored.size(), [&](size_t index, int64_t) {
+    const Stored& tokens = plan.stored[index];
+    kernels.store(pool, *tokens.task, tokens.kv_head, tokens.first, tokens.last);
+  });
   const Step step{kernels, pool, plan};
-  share_out(threads, static_cast<int64_t>(plan.units.size()), [&](int64_t unit, int64_t thread) {
-    step.decode_or_attend(plan.units[static_cast<size_t>(unit)], thread, decode);
+  share_out(threads, plan.units.size(), [&](size_t index, int64_t thread) {
+    step.run(plan.units[index], thread);
   });
   return ok;
 }

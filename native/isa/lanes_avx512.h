@@ -58,6 +58,14 @@ struct Lanes {
   static I nearest(F x) { return _mm512_cvtps_epi32(x); }  // ties to even
   static I add(I a, I b) { return _mm512_add_epi32(a, b); }
   static int32_t sum(I a) { return _mm512_reduce_add_epi32(a); }
+  // The largest lane of a[i] in lane i of every four.
+  static F largest(const F (&a)[4]) {
+    const F ab = max(_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1]));
+    const F cd = max(_mm512_unpacklo_ps(a[2], a[3]), _mm512_unpackhi_ps(a[2], a[3]));
+    F all = max(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    all = max(all, _mm512_shuffle_f32x4(all, all, 0x4e));
+    return max(all, _mm512_shuffle_f32x4(all, all, 0xb1));
+  }
   static void store_int8(int8_t* p, I x) {  // in -128..127
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(x));
   }
