@@ -25,6 +25,7 @@ assert str(quipu.__file__).startswith(sys.prefix), quipu.__file__
 
 def main(folder: Path) -> None:
     """Make the environment and try each command; raises at the first that fails."""
+    folder = folder.resolve()
     venv.create(folder, clear=True, with_pip=True)
     python, quipu = folder / "bin" / "python", folder / "bin" / "quipu"
     subprocess.run([python, "-m", "pip", "install", "-q", PROJECT], check=True)

@@ -18,6 +18,7 @@ namespace quipu {
 namespace {
 
 constexpr int few_rows = 8;
+constexpr int streamed_rows = 16;  // up to here twice through a panel is faster than unpacking it
 constexpr int strip_panels = 2;
 constexpr int strip_rows = 6;
 constexpr int strip_groups = 16;  // 16 KiB of bytes in a strip
@@ -350,12 +351,18 @@ const Routines& routines(Format format) {
   return format == Format::bf16 ? words<Bf16> : words<Fp32>;
 }
 
+// Rows to take next of those left, so that all tiles are nearly as high: 13 rows are 5, 4 and 4.
+int32_t even_share(int32_t left, int32_t most) {
+  const int32_t tiles = (left + most - 1) / most;
+  return (left + tiles - 1) / tiles;
+}
+
 void multiply_few(const Routines& of, const Product& product, const Activations& x,
                   const Tile& tile) {
   for (int32_t panel = tile.first_panel; panel < tile.last_panel; ++panel) {
-    for (int32_t row = tile.first_row; row < tile.last_row; row += few_rows) {
-      const int32_t left = tile.last_row - row;
-      of.few[(left < few_rows ? left : few_rows) - 1](product, x, panel, row);
+    for (int32_t row = tile.first_row, rows; row < tile.last_row; row += rows) {
+      rows = even_share(tile.last_row - row, few_rows);
+      of.few[rows - 1](product, x, panel, row);
     }
   }
 }
@@ -370,9 +377,7 @@ void multiply_strip(const Routines& of, const Product& product, const Activation
     const int32_t count = groups - group < strip_groups ? groups - group : strip_groups;
     of.unpack(product.w, panel, group, count, strip);
     for (int32_t row = first, rows; row < last; row += rows) {
-      // Tiles of nearly the same height: 13 rows are 5, 4 and 4.
-      const int32_t left = last - row, tiles = (left + strip_rows - 1) / strip_rows;
-      rows = (left + tiles - 1) / tiles;
+      rows = even_share(last - row, strip_rows);
       of.tile[rows - 1](x, row, group, count, row == first, strip, strip.sums + (row - first));
     }
   }
@@ -388,7 +393,7 @@ void multiply_strip(const Routines& of, const Product& product, const Activation
 
 void multiply(const Product& product, const Activations& x, const Tile& tile) {
   const Routines& of = routines(product.w.format);
-  if (tile.last_row - tile.first_row <= few_rows) return multiply_few(of, product, x, tile);
+  if (tile.last_row - tile.first_row <= streamed_rows) return multiply_few(of, product, x, tile);
   for (int32_t row = tile.first_row; row < tile.last_row; row += chunk_rows) {
     const int32_t last = tile.last_row - row < chunk_rows ? tile.last_row : row + chunk_rows;
     int32_t panel = tile.first_panel;
