@@ -1,7 +1,7 @@
 // Micro-benchmarks: GB/s of few rows beside measured read bandwidth, GOP/s of many rows beside
 // measured peaks of dot products, us of attention.
 //
-//   QUIPU_ISA=avx512 bench_kernels [THREADS]
+//   QUIPU_ISA=avx512 bench_kernels [THREADS [products|attention]]
 //
 // "memory": copies of the matrix that together are larger than any cache, one after another.
 // "cached": one matrix again and again. Bytes are those of packed weights and scales; an operation
@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <numeric>
 #include <vector>
@@ -254,7 +255,8 @@ int main(int count, char** arguments) {
   std::vector<float> x(size_t{prefill_rows} * 5632), y(x.size());
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 61) / 30 - 1;
   Bench bench{kernels, threads, weights, scratch, std::move(x), std::move(y)};
-  report_products(bench);
-  report_attention(bench);
+  const char* part = count > 2 ? arguments[2] : "";
+  if (std::strcmp(part, "attention") != 0) report_products(bench);
+  if (std::strcmp(part, "products") != 0) report_attention(bench);
   return 0;
 }

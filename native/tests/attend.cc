@@ -6,6 +6,10 @@
 #include <cstring>
 #include <memory>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "check.h"
 #include "numbers.h"
 
@@ -14,6 +18,7 @@ using namespace quipu;
 namespace {
 
 constexpr double fp32_attention = 3e-6;  // scores, exponentials and sums in fp32
+constexpr double fp32_long_attention = 1e-5;  // thousands of weights in one sum after another
 // Queries and weights may be rounded to bf16, 2^-9 of each; scores of a few units turn the first
 // into the larger part.
 constexpr double bf16_attention = 1e-2;
@@ -257,6 +262,55 @@ void a_nan_stays_with_those_who_see_it(const Kernels& kernels, KvFormat format, 
   CHECK(!std::isfinite(out[75 * s.row() + 3]));
 }
 
+// The last query of a context that is shared out to threads in spans.
+std::vector<float> last_attended(const Kernels& kernels, const Sequence& s, const Pages& pages,
+                                 int threads) {
+  std::vector<float> out(s.row(), NAN);
+  Threads workers(threads);
+  const AttendTask all = task_of(s, pages.pages(0), 0, s.shape.context, nullptr);
+  for (int32_t head = 0; head < s.shape.kv_heads; ++head)
+    kernels.store(pages.pool, all, head, 0, s.shape.context - 1);
+  const AttendTask last = task_of(s, pages.pages(0), s.shape.context - 1, 1, out.data());
+  CHECK(attend(kernels, workers, pages.pool, &last, 1) == ok);
+  return out;
+}
+
+void a_long_context_is_the_same_on_any_number_of_threads(const Kernels& kernels, KvFormat format) {
+  const Sequence s(Shape{3, 1, 16, 32, 16401, format});
+  const Pages pages(s.shape);
+  const std::vector<float> one = last_attended(kernels, s, pages, 1);
+  CHECK(same(last_attended(kernels, s, pages, 2), one));
+  CHECK(same(last_attended(kernels, s, pages, 7), one));
+  const Reference reference(s);
+  std::vector<double> expected(s.row(), 0.0);
+  for (size_t head = 0; head < 3; ++head) reference.head(16400, head, &expected[head * 16]);
+  const bool exact = format == KvFormat::fp32 || kernels.isa == Isa::portable;
+  check_close("long", isa_name(kernels.isa), one, expected,
+              exact ? fp32_long_attention : bf16_attention);
+}
+
+// Pages more than 2^32 bytes from the first: memory that is only reserved, but for what is used.
+void pages_lie_beyond_four_gigabytes(const Kernels& kernels, KvFormat format) {
+#if defined(__linux__)
+  Sequence s(Shape{2, 2, 256, 64, 70, format});
+  const std::vector<float> expected = attended(kernels, s, 1, {70});
+  Pool pool = {format, 2, 256, 64, 1, nullptr, nullptr};
+  pool.num_pages = static_cast<int32_t>((size_t{9} << 29) / key_bytes(pool));
+  const size_t size = key_bytes(pool);
+  void* const memory = mmap(nullptr, 2 * size, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return void(std::printf("skipped far pages: no room for them\n"));
+  pool.keys = static_cast<uint8_t*>(memory), pool.values = pool.keys + size;
+  const int32_t pages[] = {pool.num_pages - 1, pool.num_pages - 9};
+  std::vector<float> out(s.q.size());
+  const AttendTask task = task_of(s, pages, 0, 70, out.data());
+  Threads threads(2);
+  CHECK(attend(kernels, threads, pool, &task, 1) == ok);
+  CHECK(same(out, expected));
+  munmap(memory, 2 * size);
+#endif
+}
+
 void wrong_shapes_are_errors() {
   const Kernels& kernels = kernels_of(Isa::portable);
   Threads threads(1);
@@ -300,6 +354,8 @@ void test(const Kernels& kernels, KvFormat format) {
   chunks_pages_and_threads_change_nothing(kernels, {1, 1, 16, 16, 530, format});
   chunks_pages_and_threads_change_nothing(kernels, {7, 1, 32, 16, 100, format});
   other_tasks_change_nothing(kernels, format);
+  a_long_context_is_the_same_on_any_number_of_threads(kernels, format);
+  pages_lie_beyond_four_gigabytes(kernels, format);
   pages_hold_the_same_bytes_on_every_set(kernels, format);
   for (const float poison : {NAN, INFINITY})
     a_nan_stays_with_those_who_see_it(kernels, format, poison);
