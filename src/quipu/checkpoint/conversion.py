@@ -127,7 +127,7 @@ def plan(source: Checkpoint, to: str, dtype: str | None) -> dict[str, TensorSpec
         spec = source.spec(name)
         if len(spec.shape) == 1:
             chosen = _norm_dtype(source, name, to, dtype, uniform)
-        elif to == "native" and dtype == "q4_0" and name in _ENDS:
+        elif to == "native" and dtype == "q4_0" != spec.dtype and name in _ENDS:
             chosen = "q8_0"
         else:
             chosen = _storable(dtype or spec.dtype, to)

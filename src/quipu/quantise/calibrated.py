@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from quipu.checkpoint.checkpoint import Checkpoint
+from quipu.checkpoint.conversion import Casts
 from quipu.checkpoint.tensors import StoredTensor, TensorSpec, as_float32, cast
 from quipu.config import ModelConfig
+from quipu.errors import TokenizerError
 from quipu.quantise.forward import Floats, Forward, LayerInputs, NativeForward
 from quipu.quantise.solver import fit
 from quipu.quantise.text import LENGTH, read_tokens
@@ -34,8 +36,13 @@ def calibrated_on(source: Checkpoint, text: Path | None) -> "Calibrated":
 
     Raises TokenizerError for a model without tokenizer, UsageError for a text that is too short.
     """
-    config = source.config
-    tokenizer = Tokenizer.from_files(source.tokenizer_files())
+    config, files = source.config, source.tokenizer_files()
+    if not files:
+        raise TokenizerError(
+            f"{source.path}: no tokenizer, and calibration needs one",
+            remedy="add its files to the model, or take --calibrate none",
+        )
+    tokenizer = Tokenizer.from_files(files)
     length = min(LENGTH, config.context)
     return Calibrated(read_tokens(tokenizer, text, count=sequences_for(config), length=length))
 
@@ -58,6 +65,9 @@ class Calibrated:
         self, source: Checkpoint, specs: Mapping[str, TensorSpec]
     ) -> Iterator[tuple[str, StoredTensor]]:
         """Every weight in its format, in the order of computation."""
+        if not any(_to_fit(source, name, spec) for name, spec in specs.items()):
+            yield from Casts().tensors(source, specs)
+            return
         forward = self._forward(source.config, self._tokens_ST.shape[1])
         embedding = cast(source.read("tok_embeddings.weight"), specs["tok_embeddings.weight"].dtype)
         yield "tok_embeddings.weight", embedding
@@ -83,7 +93,7 @@ class Calibrated:
         hessians = _moments(forward, x_STD)
         for parts, hessian_II in zip(_FED, hessians, strict=True):
             for part in parts:
-                if specs[names[part]].dtype == "q4_0" != weights[part].dtype:
+                if _to_fit(source, names[part], specs[names[part]]):
                     weights[part] = fit(as_float32(weights[part]), hessian_II).stored()
         for part, name in names.items():
             weights[part] = cast(weights[part], specs[name].dtype)
@@ -91,6 +101,10 @@ class Calibrated:
         forward.load(weights)
         for x_TD in x_STD:
             forward.run(x_TD)
+
+
+def _to_fit(source: Checkpoint, name: str, spec: TensorSpec) -> bool:
+    return name.startswith("layers.") and spec.dtype == "q4_0" != source.spec(name).dtype
 
 
 def _rows(embedding: StoredTensor, tokens_ST: npt.NDArray[np.int32]) -> Floats:
