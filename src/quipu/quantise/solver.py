@@ -3,8 +3,7 @@
 The error of a row w rounded to v is (w - v) H (w - v)^T, where H = X^T X of the calibration inputs
 X. With the Cholesky factor H = L L^T it is the square of (w - v) L, and taking columns from the
 last to the first, each integer can be chosen to make up for what all before it have lost. That is
-GPTQ (arXiv 2210.17323), and Babai's nearest plane, without an inverse. Sweeps of coordinate descent
-follow: scales are fitted anew, and every integer moves to where the whole error is least.
+GPTQ (arXiv 2210.17323), and Babai's nearest plane, without an inverse.
 
 Matrices are transposed in here, [I, O]: what is done to a column of the weights is then contiguous.
 """
@@ -22,7 +21,6 @@ Floats = npt.NDArray[np.float32]
 
 GROUP = 32  # inputs that share a scale
 LOW, HIGH = -8, 7
-SWEEPS = 2  # a third gains less than a hundredth
 DAMPING = 0.01  # of the mean of H's diagonal, added to it: inputs that calibration did not see
 
 # Where the largest weight of a group may fall: beyond the ends of the range it is cut off. Both
@@ -56,7 +54,7 @@ class Rounded:
         return StoredTensor(dtype=spec.dtype, shape=spec.shape, data=data)
 
 
-def fit(weights_OI: Floats, hessian_II: Floats, sweeps: int = SWEEPS) -> Rounded:
+def fit(weights_OI: Floats, hessian_II: Floats) -> Rounded:
     """Round a matrix for inputs with these second moments, which are damped in here.
 
     Raises CheckpointError for numbers that are not finite.
@@ -66,13 +64,7 @@ def fit(weights_OI: Floats, hessian_II: Floats, sweeps: int = SWEEPS) -> Rounded
             "weights or their inputs are not finite numbers",
             remedy="check the source model, or convert with --calibrate none",
         )
-    hessian_II = damped(hessian_II)
-    weights_IO = np.ascontiguousarray(weights_OI.T)
-    rounded = _nearest_plane(weights_IO, hessian_II)
-    lost_IO = weights_IO - np.ascontiguousarray(rounded.values().T)
-    for _ in range(sweeps):
-        _descend(weights_IO, hessian_II, rounded, lost_IO)
-    return rounded
+    return _nearest_plane(np.ascontiguousarray(weights_OI.T), damped(hessian_II))
 
 
 def error(lost_OI: Floats, hessian_II: Floats) -> float:
@@ -110,27 +102,6 @@ def _nearest_plane(weights_IO: Floats, hessian_II: Floats) -> Rounded:
             lost_IO[at] = weights_IO[at] - integers_IO[at] * scale
             carried[:column] += triangle[column, :column, None] * lost_IO[at]
     return Rounded(integers_IO=integers_IO, scales_GO=scales_GO)
-
-
-def _descend(weights_IO: Floats, hessian_II: Floats, rounded: Rounded, lost_IO: Floats) -> None:
-    """One sweep over all columns, in place; the error never grows."""
-    for group in _groups(len(weights_IO)):
-        pull = hessian_II[group] @ lost_IO  # half of the slope towards larger values
-        curve = hessian_II[group, group]
-        integers = rounded.integers_IO[group]
-        scale = rounded.scales_GO[group.start // GROUP]
-        bend = np.einsum("io,io->o", curve @ integers, integers)
-        better = _half(scale + np.einsum("io,io->o", integers, pull) / np.maximum(bend, _TINY))
-        better = np.where(bend > 0, better, scale)
-        pull -= curve @ (integers * (better - scale))
-        scale[:] = better
-        for column in range(GROUP):
-            former = integers[column].copy()
-            integers[column] = _integers(
-                former * scale + pull[column] / curve[column, column], scale
-            )
-            pull -= curve[column][:, None] * ((integers[column] - former) * scale)
-        lost_IO[group] = weights_IO[group] - integers * scale
 
 
 def fit_scales(group_IO: Floats, importance_I: Floats) -> Floats:
