@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
         filled = run(quipu, "infill", "--max-tokens", "8", "--json", "--", _file(empty))
         assert json.loads(filled)["token_ids"], filled
         run(quipu, "convert", "quipu-6m", "small.quipu", "--to", "native", "--quantize", "int8")
-        assert "int8" in run(quipu, "info", "small.quipu")
+        assert "q8_0" in run(quipu, "info", "small.quipu")
         again = run(quipu, "complete", "import os\n", "--model", "small.quipu", "--max-tokens", "8")
         assert again, "an answer without text"
         speed = json.loads(run(quipu, "bench", "--model", "small.quipu", "--rounds", "1", "--json"))
