@@ -10,10 +10,12 @@ import torch
 
 import llama
 import quipu
+from quipu.checkpoint.conversion import convert
 from quipu.checkpoint.packing import pack, unpack
 from quipu.checkpoint.tensors import StoredTensor, as_float32
 from quipu.config import ModelConfig, RopeScaling
 from quipu.engine.batch import Batch
+from quipu.llm import model_path
 from quipu.model.attend import single_document
 from quipu.model.rope import frequencies as torch_frequencies
 from quipu.native import _runtime
@@ -244,3 +246,22 @@ def test_int8_costs_less_than_a_thousandth_of_perplexity_on_the_embedded_model()
         with quipu.load(dtype=dtype) as llm:
             nats[dtype] = np.concatenate([-llm.score(ids) for ids in own_code(llm, 24)])
     assert np.exp((nats["int8"] - nats["bfloat16"]).mean()) <= INT8_PERPLEXITY
+
+
+@pytest.mark.parametrize(("stored", "packed"), [("q8_0", "int8"), ("q4_0", "int4")])
+def test_a_gguf_file_runs_as_it_is(tmp_path, stored, packed):
+    source, gguf, native = model_path(None), tmp_path / "model.gguf", tmp_path / "model.quipu"
+    convert(source, gguf, to="gguf", dtype=stored)
+    convert(gguf, native, to="native")
+    found = {}
+    for path in (gguf, native):
+        with quipu.load(path) as llm:
+            formats = {weight.format for weight in _matrices(llm)}
+            assert formats == {packed}
+            found[path] = llm.logits([1, 5, 9, 200, 3000])
+    assert (found[gguf] == found[native]).all()
+
+
+def _matrices(llm):
+    weights = llm.backend._worker.engine().runner._weights.values()
+    return [weight for weight in weights if not isinstance(weight, np.ndarray)]
