@@ -21,7 +21,7 @@ constexpr double fp32_attention = 3e-6;  // scores, exponentials and sums in fp3
 constexpr double fp32_long_attention = 1e-5;  // thousands of weights in one sum after another
 // Queries and weights may be rounded to bf16, 2^-9 of each; scores of a few units turn the first
 // into the larger part.
-constexpr double bf16_attention = 1e-2;
+constexpr double bf16_attention = 5e-3;
 
 struct Shape {
   int32_t heads, kv_heads, head_size, page_size, context;
