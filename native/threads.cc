@@ -1,6 +1,7 @@
 #include "threads.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -12,8 +13,12 @@
 namespace quipu {
 namespace {
 
-// Some tens of microseconds: longer than the serial code between two loops of a layer.
-constexpr int spins_before_sleep = 2000;
+// About as long as a short loop: who waits for one at another's end need not ask the system.
+constexpr int spins_before_yield = 200;
+// Longer than the serial code between two loops of a layer, and than Python between two steps. When
+// other programs want the processors too, the thread waited for may need this one's: yielding gives
+// it away, where spinning would hold it for nothing.
+constexpr std::chrono::microseconds yielding_before_sleep{100};
 
 void pause() {
 #if defined(__x86_64__)
@@ -25,9 +30,15 @@ void pause() {
 
 // Returns once `value` differs from `old`.
 void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) {
-  for (int spin = 0; spin < spins_before_sleep; ++spin) {
-    if (value.load(std::memory_order_acquire) != old) return;
+  const auto changed = [&] { return value.load(std::memory_order_acquire) != old; };
+  for (int spin = 0; spin < spins_before_yield; ++spin) {
+    if (changed()) return;
     pause();
+  }
+  const auto end = std::chrono::steady_clock::now() + yielding_before_sleep;
+  while (std::chrono::steady_clock::now() < end) {
+    if (changed()) return;
+    std::this_thread::yield();
   }
   value.wait(old, std::memory_order_acquire);
 }
