@@ -4,7 +4,9 @@ import contextlib
 import itertools
 import json
 import math
-import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+import quipu
 from quipu.checkpoint import as_float32, convert, describe, open_checkpoint
 from quipu.checkpoint.packing import PackedWeight, pack, read_packed, unpack
 from quipu.checkpoint.tensors import cast
@@ -182,14 +185,28 @@ def test_another_format_than_the_files_own_is_packed_anew(native: Callable[..., 
     assert np.array_equal(packed.values, pack(checkpoint.read(NAME), "int8").values)
 
 
-def _total(path: Path) -> int:
-    return int(read_packed(open_checkpoint(path), NAME).values.sum(dtype=np.int64))
-
-
 def test_processes_share_a_file(native: Callable[..., Path]) -> None:
     path = native("q8_0")
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.map(_total, [path, path]) == [_total(path)] * 2
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from quipu.checkpoint import open_checkpoint\n"
+        "from quipu.checkpoint.packing import read_packed\n"
+        f"packed = read_packed(open_checkpoint(Path(sys.argv[1])), {NAME!r})\n"
+        "print(packed.values.sum(), flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    source = str(Path(quipu.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": source}
+    with (
+        subprocess.Popen(command, env=environment, stdin=-1, stdout=-1, text=True) as one,
+        subprocess.Popen(command, env=environment, stdin=-1, stdout=-1, text=True) as other,
+    ):
+        assert one.stdout is not None
+        assert other.stdout is not None
+        totals = {int(one.stdout.readline()), int(other.stdout.readline())}
+        one.communicate()
+        other.communicate()
+    assert totals == {int(read_packed(open_checkpoint(path), NAME).values.sum())}
 
 
 def test_a_description_tells_the_formats(native: Callable[..., Path]) -> None:
