@@ -18,6 +18,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from speed import machine, report, summary
@@ -31,7 +32,9 @@ from speed.cells import (
     cold,
     cold_commands,
     command_of,
-    run,
+    read_through,
+    run_watched,
+    variant_of,
 )
 from speed.environment import Environments, install, python_of, versions
 from speed.models import SHAPES
@@ -41,6 +44,7 @@ from quipu.llm import embedded_models
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("one", "eight", "cold")
+DISTURBED_CORES = 0.1  # in use by other programs: more than a quiet machine has
 
 
 def arguments() -> argparse.Namespace:
@@ -92,31 +96,38 @@ def prepare(args: argparse.Namespace, workshop: Workshop) -> tuple[list[Variant]
 
 def measure(
     args: argparse.Namespace, workshop: Workshop, variants: list[Variant], journal: Journal
-) -> list[tuple[Cell, Result]]:
-    """All cells, or those that an interrupted run has left. What failed is not tried again."""
+) -> tuple[list[tuple[Cell, Result]], list[Result]]:
+    """All cells, or those that an interrupted run has left; bandwidths, measured in each round.
+
+    What failed is not tried again.
+    """
     loads = [load for load in LOADS if load in args.only]
     planned = [
         cell
         for cell in cells(args.models, variants, loads, args.rounds)
-        if workshop.file(cell.model, _variant(variants, cell)).exists()
+        if workshop.file(cell.model, variant_of(cell.variant)).exists()
     ]
     failed: set[tuple[str, str, str]] = set()
-    found = []
+    found: list[tuple[Cell, Result]] = []
+    reads: list[Result] = []
+    read = machine.read_gb_per_s
     for position, cell in enumerate(planned, 1):
         kind = (cell.model, cell.variant, cell.load)
+        reads.append(journal.get(("read", cell.model, cell.round), partial(read, args.threads)))
         if kind in failed:
             continue
-        command = command_of(cell, workshop, args.threads)
-        result = journal.get(cell, lambda command=command: run(command, args.threads))
+        result = journal.get(cell, lambda cell=cell: measure_cell(cell, workshop, args.threads))
         if "failed" in result:
             failed.add(kind)
         found.append((cell, result))
         say(f"{position}/{len(planned)} {_words(cell, result)}")
-    return found
+    return found, reads
 
 
-def _variant(variants: list[Variant], cell: Cell) -> Variant:
-    return next(variant for variant in variants if variant.name == cell.variant)
+def measure_cell(cell: Cell, workshop: Workshop, threads: int) -> Result:
+    """One process, its model in the page cache."""
+    read_through(workshop.file(cell.model, variant_of(cell.variant)))
+    return run_watched(command_of(cell, workshop, threads), threads)
 
 
 def _words(cell: Cell, result: Result) -> str:
@@ -124,7 +135,10 @@ def _words(cell: Cell, result: Result) -> str:
     if "failed" in result:
         return f"{title}: {result['failed']}"
     prefill, decode = result["prefill_tokens_per_s"], result["decode_tokens_per_s"] or 0
-    return f"{title}: {summary.number(prefill)} prefill, {summary.number(decode)} decode tokens/s"
+    rates = f"{summary.number(prefill)} prefill, {summary.number(decode)} decode tokens/s"
+    busy = result["others_cores"]
+    disturbed = f"; disturbed, others used {busy:.1f} cores" if busy > DISTURBED_CORES else ""
+    return f"{title}: {rates}{disturbed}"
 
 
 def measure_cold(
@@ -164,11 +178,12 @@ def assemble(
         return None
     described = machine.describe()
     say("measuring the machine")
-    read = journal.get("read", lambda: machine.read_gb_per_s(args.threads))
     matrix = journal.get(
         "matrix", lambda: machine.matrix_gop_per_s(workshop.environments, args.threads)
     )
-    lines = summary.lines_of(measure(args, workshop, variants, journal))
+    results, reads = measure(args, workshop, variants, journal)
+    read = machine.greatest(reads)
+    lines = summary.lines_of(results)
     files = {
         (model, variant.name): workshop.file(model, variant)
         for model in args.models
@@ -189,6 +204,7 @@ def assemble(
         limits=summary.limits(lines, files, read, matrix),
         cold=measure_cold(args, workshop.environments, journal),
         missing=missing,
+        others_cores=max((result["others_cores"] for _, result in results), default=0.0),
         plot=f"{datetime.date.today()}-{args.name}.png" if lines else None,
     )
 

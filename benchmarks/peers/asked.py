@@ -70,8 +70,8 @@ class Stopwatch:
         return Took(prefill_s=first_s, decode_s=total_s - first_s)
 
 
-def answer(open_engine: Callable[[Asked], Engine], started: float) -> None:
-    """Measure as the command line says. `started`: the clock before the engine was imported."""
+def answer(open_engine: Callable[[Asked], Engine]) -> None:
+    """Measure as the command line says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--prompt-tokens", type=int, default=512)
@@ -88,6 +88,7 @@ def answer(open_engine: Callable[[Asked], Engine], started: float) -> None:
         prompt_tokens=args.prompt_tokens,
         new_tokens=args.new_tokens,
     )
+    started = time.perf_counter()
     engine = open_engine(asked)
     load_s = time.perf_counter() - started
     # The first round warms up, as in `quipu bench`, and has the same prompts.

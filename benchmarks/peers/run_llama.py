@@ -1,13 +1,9 @@
 """llama.cpp by the C functions of llama-cpp-python: its class does much work per token."""
 
-import time
+import ctypes
 
-STARTED = time.perf_counter()
-
-import ctypes  # noqa: E402
-
-import llama_cpp as llama  # noqa: E402
-from asked import Asked, Prompts, Stopwatch, Took, answer  # noqa: E402
+import llama_cpp as llama
+from asked import Asked, Prompts, Stopwatch, Took, answer
 
 
 class Engine:
@@ -81,4 +77,4 @@ class Engine:
 
 
 if __name__ == "__main__":
-    answer(Engine, STARTED)
+    answer(Engine)

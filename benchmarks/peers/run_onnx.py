@@ -1,14 +1,10 @@
 """ONNX Runtime GenAI: its generator, token by token, past the end token."""
 
-import time
+import json
 
-STARTED = time.perf_counter()
-
-import json  # noqa: E402
-
-import numpy as np  # noqa: E402
-import onnxruntime_genai as genai  # noqa: E402
-from asked import Asked, Prompts, Stopwatch, Took, answer  # noqa: E402
+import numpy as np
+import onnxruntime_genai as genai
+from asked import Asked, Prompts, Stopwatch, Took, answer
 
 
 class Engine:
@@ -44,4 +40,4 @@ class Engine:
 
 
 if __name__ == "__main__":
-    answer(Engine, STARTED)
+    answer(Engine)

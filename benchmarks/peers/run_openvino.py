@@ -1,13 +1,9 @@
 """OpenVINO GenAI: its stateful pipeline, which was faster than paged attention in every trial."""
 
-import time
-
-STARTED = time.perf_counter()
-
-import numpy as np  # noqa: E402
-import openvino  # noqa: E402
-import openvino_genai as genai  # noqa: E402
-from asked import Asked, Prompts, Took, answer  # noqa: E402
+import numpy as np
+import openvino
+import openvino_genai as genai
+from asked import Asked, Prompts, Took, answer
 
 VERSION = genai.get_version().split("-")[0]
 
@@ -48,4 +44,4 @@ class Engine:
 
 
 if __name__ == "__main__":
-    answer(Engine, STARTED)
+    answer(Engine)

@@ -1,13 +1,9 @@
 """transformers with PyTorch: bf16, scaled-dot-product attention, cached keys and values."""
 
-import time
-
-STARTED = time.perf_counter()
-
-import torch  # noqa: E402
-import transformers  # noqa: E402
-from asked import Asked, Prompts, Stopwatch, Took, answer  # noqa: E402
-from transformers import AutoModelForCausalLM, DynamicCache  # noqa: E402
+import torch
+import transformers
+from asked import Asked, Prompts, Stopwatch, Took, answer
+from transformers import AutoModelForCausalLM, DynamicCache
 
 
 class Engine:
@@ -38,4 +34,4 @@ class Engine:
 
 
 if __name__ == "__main__":
-    answer(Engine, STARTED)
+    answer(Engine)

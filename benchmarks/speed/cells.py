@@ -15,6 +15,7 @@ from speed.models import SHAPES
 from speed.variants import ADAPTERS, VARIANTS, Command, Variant, Workshop, quipu_command
 
 TIMEOUT_S = 900
+READ_BYTES = 1 << 24
 Result = dict[str, Any]
 
 
@@ -115,6 +116,39 @@ def command_of(cell: Cell, workshop: Workshop, threads: int) -> Command:
     return [python, ADAPTERS / variant.adapter, *options, "--vocab", str(SHAPES[cell.model].vocab)]
 
 
+class Others:
+    """How much of the processor other programs use, where Linux tells."""
+
+    def __init__(self) -> None:
+        self._begun_s, self._busy_s, self._ours_s = time.perf_counter(), _busy_s(), _children_s()
+
+    def cores(self) -> float:
+        """Cores in use, on average since this was made, by all but our ended children."""
+        passed_s = time.perf_counter() - self._begun_s
+        busy_s, ours_s = _busy_s() - self._busy_s, _children_s() - self._ours_s
+        return max(0.0, busy_s - ours_s) / passed_s
+
+
+def _busy_s() -> float:
+    try:
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    except OSError:
+        return 0.0
+    user, nice, system = map(int, fields[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+def _children_s() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def run_watched(command: Command, threads: int) -> Result:
+    """As `run`; `others_cores` says how much other programs did meanwhile."""
+    others = Others()
+    return run(command, threads) | {"others_cores": others.cores()}
+
+
 def run(command: Command, threads: int) -> Result:
     """What a process prints, or `failed` with the reason."""
     settings = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
@@ -136,6 +170,15 @@ def run(command: Command, threads: int) -> Result:
         return {"failed": f"exit {done.returncode}: {lines[-1] if lines else ''}"}
     found: Result = json.loads(done.stdout.strip().splitlines()[-1])
     return found
+
+
+def read_through(path: Path) -> None:
+    """Bring a file, or those of a folder, into the page cache: loading is measured from there."""
+    files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
+    for file in files:
+        with file.open("rb", buffering=0) as source:
+            while source.read(READ_BYTES):
+                pass
 
 
 def cold_commands(environments: Environments, model: Path) -> dict[str, Command]:

@@ -121,5 +121,9 @@ def versions(environments: Environments) -> dict[str, str]:
         done = subprocess.run(
             [python_of(folder), "-c", code], capture_output=True, text=True, check=True
         )
-        found |= {n: v for n, v in json.loads(done.stdout).items() if n.lower() in VERSIONS}
+        found |= {
+            name: version
+            for found_name, version in json.loads(done.stdout).items()
+            if (name := found_name.lower().replace("_", "-")) in VERSIONS
+        }
     return found

@@ -26,6 +26,7 @@ class Report:
     limits: Sequence[Ratio]
     cold: dict[str, Spread | str]  # seconds, or why there are none
     missing: dict[str, str]  # what could not be installed or made, and why
+    others_cores: float  # in use by other programs during the cell that had most of them
     plot: str | None
 
 
@@ -61,16 +62,17 @@ def _circumstances(report: Report) -> str:
     return f"""\
 {report.date}, revision {report.revision}, {report.threads} threads. Random weights and prompts,
 the same for all; greedy, past the end token. Each engine runs in a process of its own, engines
-take turns; figures are medians over the rounds (least to greatest). llama.cpp is built for this
-processor but without AMX: that path crashed (segmentation fault, llama-cpp-python 0.3.36) where
-it was tried.
+take turns; files are in the page cache; figures are medians over the rounds (least to greatest).
+llama.cpp is built for this processor but without AMX: that path crashed (segmentation fault,
+llama-cpp-python 0.3.36) where it was tried.
 
 ```
 {report.command}
 ```
 
 {machine["processor"]} (family/model {machine["family_model"]}), {cores} cores,
-{memory}{instructions}; {machine["system"]}; load average at the start {machine["load_average"]}."""
+{memory}{instructions}; {machine["system"]}; load average at the start {machine["load_average"]}.
+Other programs used {report.others_cores:.2f} cores in the measurement that they disturbed most."""
 
 
 def _machine(report: Report) -> str:
@@ -84,7 +86,7 @@ def _machine(report: Report) -> str:
         matrix = f"not measured: {report.matrix['failed']}"
     else:
         matrix = ", ".join(f"{kind} {rate:,.0f} GOP/s" for kind, rate in report.matrix.items())
-    return f"Reading: {read}.\n\nMatrix products (PyTorch, oneDNN): {matrix}."
+    return f"Reading, best of all rounds: {read}.\n\nMatrix products (PyTorch, oneDNN): {matrix}."
 
 
 def _ratio_table(ratios: Sequence[Ratio], other: str) -> str:

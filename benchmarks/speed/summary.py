@@ -202,7 +202,7 @@ def bytes_per_token(path: Path) -> int:
     checkpoint = open_checkpoint(path)
     try:
         looked_up = 0 if checkpoint.config.tied else checkpoint.spec("tok_embeddings.weight").bytes
-        return checkpoint.weight_bytes - looked_up
+        return checkpoint.weight_bytes() - looked_up
     finally:
         checkpoint.close()
 

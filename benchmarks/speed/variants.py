@@ -62,7 +62,8 @@ VARIANTS = (
         adapter="run_openvino.py",
         group="openvino",
     ),
-    # 8 bits and 16 are no match for 4 at 7B, and converting there takes more memory than most have.
+    # The rest not at 7B: 8 and 16 bits are no match for 4 there, and the converters of CTranslate2
+    # and ONNX Runtime take more than 20 GB of memory.
     Variant(
         peer="CTranslate2",
         format="int8",
@@ -77,6 +78,7 @@ VARIANTS = (
         file="onnx-int4",
         adapter="run_onnx.py",
         group="onnxruntime",
+        models=("nano", "1.1b"),
     ),
     Variant(
         peer="transformers",
@@ -136,7 +138,7 @@ class Workshop:
         elif variant.peer == "CTranslate2":
             converter: Command = [runs, "-m", "ctranslate2.converters.transformers"]
             options: Command = ["--model", hf, "--output_dir", aside, "--low_cpu_mem_usage"]
-            _run([*converter, *options, "--quantization", variant.format])
+            _run([*converter, *options, "--quantization", "int8_float32"])
         elif variant.peer == "ONNX Runtime":
             builder: Command = [runs, "-m", "onnxruntime_genai.models.builder"]
             folders: Command = ["-i", hf, "-o", aside, "-c", self.work / "onnx-cache"]

@@ -222,10 +222,12 @@ def _check_whole(plan: Plan, decoded: int, streams: list[Stream]) -> None:
             allowed=f"{plan.new_tokens}",
             remedy="give it more memory for keys and values, or ask for fewer tokens",
         )
-    reasons = [piece.finish_reason for stream in streams[:-1] for piece in stream]
-    if any(reason and reason != "cancelled" for reason in reasons):
+    # Those that began earlier must have as many tokens at least, the first already taken.
+    others = [sum(len(piece.token_ids) for piece in stream) + 1 for stream in streams[:-1]]
+    if min(others, default=plan.new_tokens) < plan.new_tokens:
         raise BackendError(
             "the sequences did not answer together",
+            got=f"{min(others)} tokens of one when the last had {plan.new_tokens}",
             remedy="use a smaller --batch, or more memory for keys and values",
         )
 

@@ -19,17 +19,19 @@ class Metronome:
     tokenizer = small.tokenizer()
     info = ModelInfo(name="metronome", context=4096, abilities=Abilities())
 
-    def __init__(self, gives=10**6):
-        self.now_s, self.gives, self.requests, self.begun = CLOCK_START_S, gives, [], 0
+    def __init__(self):
+        self.now_s, self.requests = CLOCK_START_S, []
+        self.gives = {}  # tokens at most, by number of the request
 
     def submit(self, request):
+        number = len(self.requests)
         self.requests.append(request)
-        return Ticks(self, min(request.sampling.max_tokens, self.gives), len(self.requests) - 1)
+        return Ticks(self, min(request.sampling.max_tokens, self.gives.get(number, 10**6)))
 
 
 class Ticks:
-    def __init__(self, clock, count, index):
-        self.clock, self.count, self.index, self.cancelled = clock, count, index, False
+    def __init__(self, clock, count):
+        self.clock, self.count, self.cancelled = clock, count, False
         self._pieces = self._generate()
 
     def __iter__(self):
@@ -40,13 +42,17 @@ class Ticks:
 
     def _generate(self):
         self.clock.now_s += PREFILL_S
+        began_s = self.clock.now_s
         yield Piece(text="", token_ids=(5,))
-        for left in range(self.count - 2, -1, -1):
-            if self.cancelled:
+        for _ in range(self.count - 1):
+            if self.cancelled:  # what has come while nobody looked, and no more
+                passed = int((self.clock.now_s - began_s) / STEP_S)
+                for _ in range(min(passed, self.count - 1)):
+                    yield Piece(text="", token_ids=(5,))
                 yield Piece(text="", finish_reason="cancelled")
                 return
             self.clock.now_s += STEP_S
-            yield Piece(text="", token_ids=(5,), finish_reason=None if left else "length")
+            yield Piece(text="", token_ids=(5,))
 
 
 @pytest.fixture
@@ -101,9 +107,15 @@ def test_prompts_are_the_same_for_the_same_seed(metronome):
 
 
 def test_an_answer_that_ends_early_is_an_error(metronome):
-    metronome.gives = 3
+    metronome.gives = {0: 3}
     with pytest.raises(BackendError, match="got 3 tokens"):
         bench.measure(metronome, plan(), 0)
+
+
+def test_a_batch_that_does_not_stay_together_is_an_error(metronome):
+    metronome.gives = {0: 2}
+    with pytest.raises(BackendError, match="did not answer together; got 2 tokens"):
+        bench.measure(metronome, plan(batch=2), 0)
 
 
 def test_the_first_round_warms_up_and_is_one_more(metronome):
