@@ -228,7 +228,8 @@ def _model(config: ModelConfig, kv_format: str, num_pages: int, threads: int) ->
             isa=os.environ.get(ISA, ""),
         )
     except ValueError as error:
-        raise UsageError(str(error), got=os.environ.get(ISA)) from None
+        best = f"up to {_runtime.detected_isa()} here"
+        raise UsageError(str(error), got=os.environ.get(ISA), allowed=best) from None
     except MemoryError:
         raise BackendError(
             f"no memory for keys and values of {num_pages * PAGE_SIZE:,} tokens",
