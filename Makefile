@@ -15,7 +15,7 @@ $(VENV)/.demo: pyproject.toml $(NATIVE)
 
 # torch is pinned to one release in constraints.txt, so that tests mean the same everywhere.
 $(VENV)/.test: $(VENV)/.demo constraints.txt
-	$(BIN)/pip install -q -c constraints.txt -e '.[train,test]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[train,data,ray,test]'
 	touch $@
 
 demo: $(VENV)/.demo  ## complete and infill real code with the embedded model, offline

@@ -15,10 +15,22 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A text with a name that is stable over machines: the path below its source folder."""
+    """A text with a name that is stable over machines, and where it comes from.
+
+    A packaged file's id is `ECOSYSTEM/PACKAGE/VERSION/PATH`; a file of a plain folder has the path
+    below that folder. What a source cannot know stays empty.
+    """
 
     id: str
     text: str
+    path: str = ""  # inside its package, with forward slashes
+    package: str = ""  # ECOSYSTEM/NAME, such as pypi/numpy
+    version: str = ""
+    licence: str = ""  # SPDX expression
+    language: str = ""  # one of data.languages
+    group: str = ""  # what a mixture weighs: a language, text, prose, exercises
+    sha256: str = ""  # of the file's bytes as they were packaged
+    quality: float = 0.0  # higher is better; within one group only
 
 
 Step = Callable[[Document], str | None]
