@@ -8,6 +8,7 @@
     ├── TokenizerError            a tokenizer that cannot be read or does not fit its model
     ├── AbilityError              the model was not trained for what is asked (infilling, chat)
     ├── BackendError              a backend that cannot be reached or has failed
+    ├── DataError                 a corpus that cannot be fetched, built or read
     └── TrainingError             a run that cannot start, go on or resume
 
 Every message says what, got, allowed and remedy, on one line. Our own bugs are `assert`s.
@@ -69,6 +70,10 @@ class AbilityError(QuipuError):
 
 class BackendError(QuipuError):
     """A backend that cannot be reached, or that failed while it worked."""
+
+
+class DataError(QuipuError):
+    """A corpus that cannot be fetched, built or read."""
 
 
 class TrainingError(QuipuError):

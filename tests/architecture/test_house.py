@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quantise": {"text", "checkpoint", "native"},
     "model": set(),
     "data": {"text"},
+    "exercises": {"data", "text"},
     "train": {"model", "data", "checkpoint", "text"},
     "engine": {"model", "native"},  # runners/torch and runners/native alone, see below
     "backend": {"text", "checkpoint", "engine"},
@@ -32,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "checkpoint",
         "quantise",
         "data",
+        "exercises",
         "train",
         "backend",
         "answers",

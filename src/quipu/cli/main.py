@@ -11,7 +11,18 @@ from quipu import log
 from quipu.errors import QuipuError
 
 # In the order of the help text. Each module has `register(subparsers)`.
-COMMANDS = ("demo", "complete", "infill", "chat", "info", "convert", "bench", "train", "export")
+COMMANDS = (
+    "demo",
+    "complete",
+    "infill",
+    "chat",
+    "info",
+    "convert",
+    "bench",
+    "data",
+    "train",
+    "export",
+)
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
 
 DESCRIPTION = """\
