@@ -96,8 +96,8 @@ def prepare(args: argparse.Namespace, workshop: Workshop) -> tuple[list[Variant]
 
 def measure(
     args: argparse.Namespace, workshop: Workshop, variants: list[Variant], journal: Journal
-) -> tuple[list[tuple[Cell, Result]], list[Result]]:
-    """All cells, or those that an interrupted run has left; bandwidths, measured in each round.
+) -> tuple[list[tuple[Cell, Result]], dict[Cell, Result]]:
+    """All cells, or those that an interrupted run has left; bandwidths, read before each of ours.
 
     What failed is not tried again.
     """
@@ -109,13 +109,15 @@ def measure(
     ]
     failed: set[tuple[str, str, str]] = set()
     found: list[tuple[Cell, Result]] = []
-    reads: list[Result] = []
-    read = machine.read_gb_per_s
+    reads: dict[Cell, Result] = {}
+    read = partial(machine.read_gb_per_s, args.threads)
     for position, cell in enumerate(planned, 1):
         kind = (cell.model, cell.variant, cell.load)
-        reads.append(journal.get(("read", cell.model, cell.round), partial(read, args.threads)))
         if kind in failed:
             continue
+        if variant_of(cell.variant).peer == OURS:
+            # Memory that others use too changes its speed within seconds: read just before.
+            reads[cell] = journal.get(("read", cell), read)
         result = journal.get(cell, lambda cell=cell: measure_cell(cell, workshop, args.threads))
         if "failed" in result:
             failed.add(kind)
@@ -182,7 +184,7 @@ def assemble(
         "matrix", lambda: machine.matrix_gop_per_s(workshop.environments, args.threads)
     )
     results, reads = measure(args, workshop, variants, journal)
-    read = machine.greatest(reads)
+    read = machine.greatest(list(reads.values()))
     lines = summary.lines_of(results)
     files = {
         (model, variant.name): workshop.file(model, variant)
@@ -201,7 +203,10 @@ def assemble(
         versions=versions(workshop.environments),
         lines=lines,
         ratios=summary.ratios(lines, args.models),
-        limits=summary.limits(lines, files, read, matrix),
+        limits=[
+            *summary.limits(lines, files, read, matrix),
+            *summary.paired_limits(results, files, reads),
+        ],
         cold=measure_cold(args, workshop.environments, journal),
         missing=missing,
         others_cores=max((result["others_cores"] for _, result in results), default=0.0),

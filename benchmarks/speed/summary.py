@@ -187,6 +187,32 @@ def limits(
     return found
 
 
+def paired_limits(
+    results: Sequence[tuple[Cell, Result]],
+    files: Mapping[tuple[str, str], Path],
+    reads: Mapping[Cell, Result],
+) -> list[Ratio]:
+    """Weights read a second over the bandwidth that was read just before, by round."""
+    pairs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for cell, result in results:
+        read, decode = reads.get(cell, {}), result.get("decode_tokens_per_s")
+        if cell.load != "one" or not decode or not read or "failed" in read:
+            continue
+        size = bytes_per_token(files[cell.model, cell.variant])
+        rate = _bandwidth(read, size)[1]
+        pairs.setdefault((cell.model, cell.variant), []).append((decode * size / 1e9, rate))
+    return [
+        Ratio(
+            figure=f"decode, {model}, {variant}, beside the read before it",
+            ours=", ".join(f"{got:.0f}" for got, _ in found) + " GB/s",
+            other=", ".join(f"{rate:.0f}" for _, rate in found) + " GB/s",
+            ratio=statistics.median(got / rate for got, rate in found),
+            goal=">= 0.75" if (model, variant) in _BOUND else "",
+        )
+        for (model, variant), found in pairs.items()
+    ]
+
+
 _BOUND = {("1.1b", f"{OURS} int4"), ("7b", f"{OURS} int4")}
 
 

@@ -52,10 +52,12 @@ def read_tokenizer_files(path: Path) -> dict[str, bytes]:
 
 
 def _vocab(path: Path, found: Mapping[str, Weight], settings: Settings) -> int:
-    if "tok_embeddings.weight" in found:
-        return found["tok_embeddings.weight"].spec.shape[0]
+    embedding = found.get("tok_embeddings.weight")
+    if embedding is not None and embedding.spec.shape:
+        return embedding.spec.shape[0]
     read_config(settings, 1, 1.0)  # another architecture is the likelier trouble
-    raise CheckpointError(f"{path}: the embedding is missing", remedy=FETCH_AGAIN)
+    trouble = "the embedding is missing" if embedding is None else "the embedding has no rows"
+    raise CheckpointError(f"{path}: {trouble}", remedy=FETCH_AGAIN)
 
 
 def _read_all_parts(path: Path) -> dict[str, Part]:

@@ -38,8 +38,8 @@ Private code completion, infilling and chat with Code Llama models and our own.
 Results go to stdout, progress and errors to stderr. Exit: 0 done, 1 failed, 2 wrong usage."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The command line of these verbs, by default the whole of it."""
     top = argparse.ArgumentParser(
         prog="quipu",
         description=DESCRIPTION,
@@ -48,14 +48,17 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"quipu {quipu.__version__}")
     top.add_argument("--verbose", action="store_true", help="say more on stderr")
     verbs = top.add_subparsers(metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in names:
         import_module(f"quipu.cli.{name}").register(verbs)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
-    args = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    # The modules of all verbs take longer to import than a small model to answer.
+    only = [name for name in given[:1] if name in COMMANDS]
+    args = parser(only or COMMANDS).parse_args(given)
     log.setup(args.verbose)
     try:
         code: int = args.run(args)

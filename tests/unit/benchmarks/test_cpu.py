@@ -134,6 +134,22 @@ def test_bandwidth_is_that_of_the_smallest_buffer_that_holds_the_weights(tiny):
     assert "int8" in prefill.other
 
 
+def test_a_decode_is_held_against_the_bandwidth_read_just_before_it(tiny):
+    size = summary.bytes_per_token(tiny)
+    rounds = [
+        cells.Cell(model="nano", variant="quipu int4", load="one", round=number)
+        for number in range(3)
+    ]
+    rates, decodes = (100.0, 50.0, 80.0), (50e9, 40e9, 8e9)
+    results = [
+        (cell, {"decode_tokens_per_s": decode / size})
+        for cell, decode in zip(rounds, decodes, strict=True)
+    ]
+    reads = {cell: {str(size): rate} for cell, rate in zip(rounds, rates, strict=True)}
+    (found,) = summary.paired_limits(results, {("nano", "quipu int4"): tiny}, reads)
+    assert found.ratio == pytest.approx(0.5)
+
+
 def test_a_report_shows_figures_and_failures():
     broken = summary.lines_of(
         [

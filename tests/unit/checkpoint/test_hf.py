@@ -120,6 +120,7 @@ def misshapen(name: str, *shape: int) -> dict[str, np.ndarray]:
     [
         (without("layers.1.feed_forward.w2.weight"), "missing; got layers.1.feed_forward.w2.weigh"),
         (without("tok_embeddings.weight"), "the embedding is missing"),
+        (misshapen("tok_embeddings.weight"), "the embedding has no rows"),
         (without("output.weight"), "weights are missing; got output.weight not found"),
         (
             misshapen("layers.1.attention.wk.weight", 64, 64),
