@@ -8,6 +8,7 @@
     ├── TokenizerError            a tokenizer that cannot be read or does not fit its model
     ├── AbilityError              the model was not trained for what is asked (infilling, chat)
     ├── BackendError              a backend that cannot be reached or has failed
+    ├── SandboxError              programs cannot be run safely here
     ├── DataError                 a corpus that cannot be fetched, built or read
     └── TrainingError             a run that cannot start, go on or resume
 
@@ -70,6 +71,10 @@ class AbilityError(QuipuError):
 
 class BackendError(QuipuError):
     """A backend that cannot be reached, or that failed while it worked."""
+
+
+class SandboxError(QuipuError):
+    """Programs cannot be run safely on this machine."""
 
 
 class DataError(QuipuError):

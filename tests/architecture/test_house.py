@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in GROUND},
     "text": set(),
     "checkpoint": set(),
+    "sandbox": set(),
     "native": set(),
     "quantise": {"text", "checkpoint", "native"},
     "model": set(),

@@ -1,0 +1,234 @@
+"""The worker: a warm interpreter, confined as a whole, that forks one confined child per command.
+
+It runs in a process of its own, started by `local`, with nothing in its environment and a socket
+as its only tie. It never runs a program's code itself. As number 1 of a PID namespace it ends
+whatever a program has left with one signal to all; elsewhere it adopts orphans and hunts them down.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import gc
+import importlib
+import marshal
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+from typing import Any
+
+from quipu.sandbox import children, landlock, namespaces, seccomp
+from quipu.sandbox.confine import Confinement, become
+
+# What solutions import most; a fork has them for nothing.
+PRELOADED = (
+    "abc", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal",
+    "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json", "math",
+    "operator", "os", "random", "re", "statistics", "string", "sys", "time", "traceback", "types",
+    "typing", "unittest",
+)  # fmt: skip
+SCRATCH_FILES = 16384
+_OUT_OF_THE_WAY = 64  # a child puts other descriptors at 0 to 3
+_DEATH_SIGNAL, _DUMPABLE, _SUBREAPER = 1, 4, 36  # prctl
+
+
+def main() -> None:
+    """Set up, say what confines, then serve until the other end of the socket is closed."""
+    link = socket.socket(fileno=int(sys.argv[1]))
+    settings = receive(link)
+    assert settings is not None
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    confinement = set_up(settings)
+    for name in PRELOADED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    send(link, {"layers": confinement.layers})
+    while (job := receive(link)) is not None:
+        try:
+            answer = run(job, confinement)
+        except OSError as error:
+            answer = {"status": "sandbox_error", "detail": str(error)}
+        finally:
+            children.end_all(confinement.alone)
+            _empty(confinement.scratch)
+        send(link, answer)
+
+
+def set_up(settings: dict[str, Any]) -> Confinement:
+    """Take every layer that the kernel gives and the settings ask for."""
+    layers, libc, scratch = ["rlimits"], ctypes.CDLL(None), settings["scratch"]
+    wanted = settings["layers"]
+    root, alone = os.getuid() == 0, False
+    if "namespaces" in wanted:
+        with contextlib.suppress(OSError):
+            namespaces.enter()
+            _continue_as_first()
+            namespaces.mount_proc()
+            namespaces.open_ways([path for path in settings["read"] if path.count("/") > 1])
+            namespaces.freeze()
+            namespaces.mount_scratch(scratch, settings["scratch_bytes"], SCRATCH_FILES)
+            layers.append("namespaces")
+            alone = True
+    libc.prctl(_SUBREAPER, 1)
+    libc.prctl(_DUMPABLE, 0)  # its memory is nobody's business
+    os.umask(0o022)
+    rules = None
+    if "landlock" in wanted and landlock.abi():
+        found = landlock.ruleset(settings["read"], [scratch], settings["devices"])
+        rules = fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+        os.close(found)
+        layers.append("landlock")
+    filtering = None
+    if "seccomp" in wanted and seccomp.supported():
+        filtering = seccomp.program(frozen=alone)
+        layers.append("seccomp")
+    # A Python in a closed home folder is out of another user's reach.
+    user = settings["user"] if root and (alone or not _closed(sys.base_prefix)) else None
+    if user is not None:
+        layers.append("user")
+    return Confinement(
+        layers=tuple(sorted(layers)),
+        scratch=scratch,
+        alone=alone,
+        user=user,
+        rules=rules,
+        filtering=filtering,
+    )
+
+
+def _closed(path: str) -> bool:
+    return bool(namespaces.closed_ancestors([path]))
+
+
+def _continue_as_first() -> None:
+    """Go on in a child that is number 1 of the new PID namespace; this process waits for it."""
+    child = os.fork()
+    if child == 0:
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+        return
+    os.closerange(3, 1024)
+    _, status = os.waitpid(child, 0)
+    os._exit(os.waitstatus_to_exitcode(status) & 0x7F)
+
+
+def run(job: dict[str, Any], confinement: Confinement) -> dict[str, Any]:
+    """Write the files, run the commands until one does not exit with 0; the last one's outcome."""
+    place = os.path.join(confinement.scratch, "work")
+    os.mkdir(place, 0o755)
+    for name, data in job["files"].items():
+        path = os.path.join(place, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(data)
+    if confinement.user is not None:
+        for folder, _, files in os.walk(place):
+            for name in (".", *files):
+                os.chown(os.path.join(folder, name), confinement.user, confinement.user)
+    os.chdir(place)
+    cpu_s = wall_s = 0.0
+    answer: dict[str, Any] = {"status": "sandbox_error", "detail": "no command"}
+    try:
+        for number, command in enumerate(job["commands"]):
+            last = number + 1 == len(job["commands"])
+            answer = _run_command(job, command, confinement, last)
+            cpu_s += answer["cpu_s"]
+            wall_s += answer["wall_s"]
+            answer |= {"cpu_s": cpu_s, "wall_s": wall_s, "command": number}
+            if answer["status"] != "passed":
+                break
+            children.end_all(confinement.alone)
+    finally:
+        os.chdir("/")
+    return answer
+
+
+def _run_command(
+    job: dict[str, Any], command: dict[str, Any], confinement: Confinement, last: bool
+) -> dict[str, Any]:
+    ends = [os.pipe() for _ in range(3)]  # stdout, stderr, a word from the stub
+    (out, out_w), (err, err_w), (word, word_w) = ends
+    given = os.memfd_create("stdin")
+    os.write(given, job["stdin"] if last else b"") if job["stdin"] else None
+    os.lseek(given, 0, os.SEEK_SET)
+    try:
+        child = os.fork()
+        if child == 0:
+            try:
+                become(command, confinement, job["environment"], (given, out_w, err_w, word_w))
+            finally:
+                os._exit(127)
+        for end in (out_w, err_w, word_w):
+            os.close(end)
+        ends = [(out, -1), (err, -1), (word, -1)]
+        return children.watch(
+            child, (out, err, word), command["limits"], job["complete"] and last, confinement.alone
+        )
+    finally:
+        os.close(given)
+        for pair in ends:
+            for end in pair:
+                if end >= 0:
+                    os.close(end)
+
+
+def _empty(scratch: str) -> None:
+    """Leave nothing of a program in the scratch folder, whatever it did to its rights."""
+    for entry in os.scandir(scratch):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, onerror=_make_removable)
+        else:
+            os.unlink(entry.path)
+
+
+def _make_removable(_function: Any, path: str, _error: object) -> None:
+    """Give the folder back its rights, then try once more."""
+    folder = os.path.dirname(path)
+    os.chmod(folder, 0o700)
+    with contextlib.suppress(IsADirectoryError, OSError):
+        if os.path.isdir(path) and not os.path.islink(path):
+            os.chmod(path, 0o700)
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+
+def send(link: socket.socket, message: dict[str, Any]) -> None:
+    """One message: its length, then the message."""
+    data = marshal.dumps(message)
+    link.sendall(struct.pack("<Q", len(data)) + data)
+
+
+def receive(link: socket.socket) -> dict[str, Any] | None:
+    """The next message; None when the other end is closed."""
+    head = _read(link, 8)
+    if head is None:
+        return None
+    body = _read(link, struct.unpack("<Q", head)[0])
+    if body is None:
+        return None
+    message: dict[str, Any] = marshal.loads(body)
+    return message
+
+
+def _read(link: socket.socket, size: int) -> bytes | None:
+    parts = []
+    while size:
+        try:
+            part = link.recv(min(size, 1 << 20))
+        except OSError as error:
+            if error.errno == errno.ECONNRESET:
+                return None
+            raise
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+if __name__ == "__main__":
+    main()
