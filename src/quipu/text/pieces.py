@@ -34,6 +34,14 @@ class Pieces(Protocol):
         """Bytes that each id adds to the text; empty for specials."""
 
     @property
+    def joined(self) -> frozenset[str] | None:
+        """Texts of the pieces that characters can be joined into, with plain spaces.
+
+        None where more than its own characters decides how a stretch of text is split; see
+        `boundaries`.
+        """
+
+    @property
     def fingerprint(self) -> str: ...
 
     def encode(self, text: str) -> list[int]:

@@ -3,6 +3,7 @@
 import hashlib
 import struct
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import sentencepiece
 
@@ -11,18 +12,23 @@ from quipu.sentencepiece_proto import (
     BYTE,
     CONTROL,
     DUMMY_PREFIX,
+    NORMAL,
     NORMALIZER,
     PIECES,
     SELF_TEST,
     TYPE,
     UNKNOWN,
+    UNUSED,
+    USER_DEFINED,
     Piece,
+    decode,
     read_piece,
 )
 from quipu.text.pieces import SPACE, canonical, encode_literal_marks, is_special
 from quipu.wire import BYTES, VARINT, Field, read_fields, write_fields
 
 _FIXED = (UNKNOWN, CONTROL, BYTE)  # types that no text can reach
+_JOINED = (NORMAL, USER_DEFINED)  # types of what characters are joined into
 _CONTROL_TYPE = write_fields([Field(TYPE, VARINT, CONTROL)])  # the last type given counts
 
 _BYTE_SPELLING = "<0x{:02X}>"
@@ -34,6 +40,7 @@ class SentencePieceModel:
     def __init__(self, data: bytes, added: Mapping[str, int] | None = None) -> None:
         """`added` are control tokens kept beside the file, with ids after its pieces."""
         self.adds_space, pieces, patched = _patch(data)
+        self._patched = patched
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(patched)
@@ -53,6 +60,19 @@ class SentencePieceModel:
         self.eos_id = _id_or_none(self._processor.eos_id())
         self._mark_ids = _mark_ids(pieces)
         self.fingerprint = _fingerprint(pieces, self.adds_space, beyond)
+
+    @cached_property
+    def joined(self) -> frozenset[str] | None:
+        """See `Pieces`; None for another kind than BPE, and where pieces are marked as unused."""
+        try:
+            proto = decode(self._patched)
+        except TokenizerError:
+            return None
+        if proto.charsmap or any(piece.kind == UNUSED for piece in proto.pieces):
+            return None
+        return frozenset(
+            piece.text.replace(SPACE, " ") for piece in proto.pieces if piece.kind in _JOINED
+        )
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text without dummy space; a literal U+2581 becomes its three bytes."""

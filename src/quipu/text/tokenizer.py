@@ -127,6 +127,11 @@ class Tokenizer:
         """Tokens by the bytes they add to the text."""
         return ByteIndex(self.token_bytes)
 
+    @property
+    def joined(self) -> frozenset[str] | None:
+        """See `Pieces`."""
+        return self._pieces.joined
+
     def _bytes_of(self, token_id: int) -> bytes:
         if not 0 <= token_id < self.vocab:
             raise UsageError(

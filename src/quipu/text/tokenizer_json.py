@@ -42,6 +42,7 @@ class TokenizerJson:
         self.specials = {canonical(piece): token_id for token_id, piece in source.specials.items()}
         self.bos_id, self.eos_id = _ends(self.specials, settings)
         self._mark_ids = _mark_ids(source)
+        self.joined = _joined(source)
         identity = json.dumps([patched, self.adds_space, sorted(self.specials.items())])
         self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
 
@@ -133,7 +134,7 @@ def _model_without_specials(source: _Source) -> _Json:
 
 
 def _product(merge: str | list[str]) -> str:
-    return merge.replace(" ", "") if isinstance(merge, str) else "".join(merge)
+    return "".join(_parts(merge))
 
 
 def _token_bytes(source: _Source) -> list[bytes]:
@@ -182,6 +183,32 @@ def _mark_ids(source: _Source) -> list[int]:
             allowed="byte fallback or byte-level pieces",
         )
     return [source.vocab[spellings[byte]] for byte in SPACE.encode()]
+
+
+def _joined(source: _Source) -> frozenset[str] | None:
+    """Pieces that merging makes; None where the proof in `boundaries` would not hold."""
+    model = source.model
+    normalizer, _ = _without_dummy_space(source.normalizer)
+    splitter, _ = _without_dummy_space(source.splitter)
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    simple = (normalizer, splitter) == ([spaces], []) or (
+        not normalizer and [step["type"] for step in splitter] == ["Metaspace"]
+    )
+    affixes = ("ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
+    if source.byte_level or source.added or not simple or any(map(model.get, affixes)):
+        return None
+    parts = {part for merge in model["merges"] for part in _parts(merge)}
+    if any(_BYTE.fullmatch(part) for part in parts):
+        return None
+    return frozenset(
+        piece.replace(SPACE, " ")
+        for piece, token_id in source.vocab.items()
+        if token_id not in source.specials and not _BYTE.fullmatch(piece)
+    )
+
+
+def _parts(merge: str | list[str]) -> list[str]:
+    return merge.split(" ") if isinstance(merge, str) else merge
 
 
 def _ends(specials: Mapping[str, int], settings: bytes | None) -> tuple[int | None, int | None]:
