@@ -52,7 +52,6 @@ Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.uint16]
 
 _LONE = 0  # characters that stand beside another inside no piece
-_SEPARATOR = "\udfff"  # half a character: in no text that can be encoded
 
 
 class Boundaries:
@@ -98,11 +97,8 @@ class Boundaries:
 
     def chunks(self, text: str) -> list[str]:
         """The text cut at every safe boundary."""
-        if not text:
-            return []
-        codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-        marked = np.insert(codes, np.flatnonzero(self.cuts(text)), ord(_SEPARATOR))
-        return marked.tobytes().decode("utf-32-le", "surrogatepass").split(_SEPARATOR)
+        places = [*np.flatnonzero(self.cuts(text)).tolist(), len(text)]
+        return [text[i:j] for i, j in itertools.pairwise([0, *places])] if text else []
 
     def between(self, ids: npt.ArrayLike) -> Bools:
         """Whether the text of `ids` may be cut before each of them, and after the last: [ids + 1].
