@@ -1,0 +1,1 @@
+"""Exact and near duplicates: MinHash finds pairs that may be alike, true Jaccard decides."""

@@ -1,0 +1,94 @@
+"""Duplicates among documents that fit in memory, for streams of JSON lines and for tests."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from quipu.data.dedup.bands import bucket_pairs, unpacked
+from quipu.data.dedup.choose import Duplicate, Preference, choose, preference
+from quipu.data.dedup.settings import Near
+from quipu.data.dedup.shingles import shingles_of
+from quipu.data.dedup.signatures import band_keys
+from quipu.data.dedup.verify import similarities
+from quipu.data.documents import Document
+from quipu.data.hashing import Hashes
+from quipu.errors import DataError
+
+
+def drop_duplicates(documents: Iterable[Document], near: Near | None) -> dict[str, str]:
+    """Id -> reason of every document to drop; only exact duplicates when `near` is None."""
+    return {one.id: one.reason() for one in find_duplicates(documents, near)}
+
+
+def find_duplicates(documents: Iterable[Document], near: Near | None) -> list[Duplicate]:
+    """Documents to remove, by id. Keeps the shingles of unique texts in memory, not the texts."""
+    order: list[Preference] = []
+    digests: list[bytes] = []
+    shingles: dict[bytes, Hashes] = {}
+    for document in documents:
+        order.append(preference(document.quality, document.id))
+        digests.append(text_digest(document.text))
+        if near is not None and digests[-1] not in shingles:
+            shingles[digests[-1]] = shingles_of(document.text, near.shingle)
+    _refuse_equal_ids(order)
+    first = _preferred_of_equals(order, digests)
+    removed: dict[int, tuple[int, float]] = {}
+    if near is not None:
+        # Buckets take the digest in place of the id, as the form on disk does: same candidates.
+        unique = sorted(first.values(), key=lambda index: (order[index][0], digests[index]))
+        texts = [shingles[digests[index]] for index in unique]
+        found = _similar(texts, near)
+        removed = choose(order, ((unique[a], unique[b], j) for a, b, j in found))
+    return sorted(_all_removed(order, digests, first, removed))
+
+
+def text_digest(text: str) -> bytes:
+    """What exact duplicates share."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _refuse_equal_ids(order: Sequence[Preference]) -> None:
+    seen: set[str] = set()
+    for _, id in order:
+        if id in seen:
+            raise DataError("two documents with one id", got=repr(id), allowed="each id once")
+        seen.add(id)
+
+
+def _preferred_of_equals(order: Sequence[Preference], digests: Sequence[bytes]) -> dict[bytes, int]:
+    """The preferred document of each text."""
+    first: dict[bytes, int] = {}
+    for index in sorted(range(len(order)), key=order.__getitem__):
+        first.setdefault(digests[index], index)
+    return first
+
+
+def _similar(shingles: Sequence[Hashes], near: Near) -> Iterator[tuple[int, int, float]]:
+    """Near duplicates among shingle sets that come with those of highest quality first."""
+    if not shingles:
+        return
+    keys = np.stack([band_keys(one, near) for one in shingles], axis=1)
+    numbers = np.arange(len(shingles))
+    pairs = np.unique(np.concatenate([bucket_pairs(band, numbers, near) for band in keys]))
+    found = similarities(pairs, shingles, near.jaccard)
+    low, high = unpacked(pairs)
+    for index in np.flatnonzero(found >= near.jaccard):
+        yield int(low[index]), int(high[index]), float(found[index])
+
+
+def _all_removed(
+    order: Sequence[Preference],
+    digests: Sequence[bytes],
+    first: dict[bytes, int],
+    removed: dict[int, tuple[int, float]],
+) -> Iterator[Duplicate]:
+    """Near duplicates and all copies; a copy of a removed document goes for the same reason."""
+    for index, (_, id) in enumerate(order):
+        representative = first[digests[index]]
+        if representative in removed:
+            kept, similarity = removed[representative]
+            yield Duplicate(id=id, kept_id=order[kept][1], kind="near", jaccard=similarity)
+        elif representative != index:
+            kept_id = order[representative][1]
+            yield Duplicate(id=id, kept_id=kept_id, kind="exact", jaccard=1.0)
