@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "quantise",
         "data",
         "exercises",
+        "sandbox",
         "train",
         "backend",
         "answers",

@@ -22,6 +22,7 @@ COMMANDS = (
     "data",
     "train",
     "export",
+    "eval",
 )
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
 

@@ -4,6 +4,7 @@ import ctypes
 import os
 import resource
 import signal
+import struct
 import sys
 import traceback
 import types
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 from quipu.sandbox import landlock, seccomp
 
 _NO_NEW_PRIVS = 38  # prctl
+_CAPABILITIES = struct.pack("<Ii", 0x20080522, 0)  # of this process, none of which it keeps
 COMPLETE = b"+"  # the stub's word: the last statement has run
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -51,6 +53,8 @@ def become(
             os.setgroups([])
             os.setresgid(*[confinement.user] * 3)
             os.setresuid(*[confinement.user] * 3)
+        if _libc.capset(_CAPABILITIES, bytes(24)):
+            raise OSError("capset")
         if _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0):
             raise OSError("prctl no_new_privs")
         if confinement.rules is not None:

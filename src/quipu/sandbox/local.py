@@ -24,7 +24,8 @@ NEEDED = ("landlock", "seccomp", "rlimits")
 SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
     "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
-    "/etc/localtime", "/etc/timezone", "/etc/java-17-openjdk", "/etc/mono", "/etc/php",
+    "/etc/localtime", "/etc/timezone", "/etc/ssl/openssl.cnf",
+    "/etc/java-17-openjdk", "/etc/mono", "/etc/php",
 )  # fmt: skip
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 SCRATCH_BYTES = 512 * 2**20
@@ -101,7 +102,12 @@ class LocalSandbox:
         self.close()
 
     def _start(self) -> "_Worker":
-        worker = _Worker(self._read, self._layers, next(self._numbers))
+        user = next(self._numbers)
+        try:
+            worker = _Worker(self._read, self._layers, user)
+        except OSError:
+            self._layers = tuple(name for name in self._layers if name != "namespaces")
+            worker = _Worker(self._read, self._layers, user)
         with self._lock:
             self._all.add(worker)
         return worker
@@ -129,6 +135,7 @@ class _Worker:
     """One worker process and the socket to it."""
 
     def __init__(self, read: Sequence[str], layers: Sequence[str], user: int) -> None:
+        """Start it. Raises OSError if it cannot have its namespaces."""
         self._scratch = tempfile.mkdtemp(prefix="quipu-sandbox-")
         os.chmod(self._scratch, 0o755)  # another user has to reach the folder within
         ours, theirs = socket.socketpair()
@@ -155,8 +162,10 @@ class _Worker:
             },
         )
         ready = receive(ours)
-        if ready is None:
+        if ready is None or "failed" in ready:
             self.close()
+            if ready is not None and "namespaces" in layers:
+                raise OSError(ready["failed"])
             raise SandboxError("the sandbox worker did not start", remedy="see stderr above")
         self.layers: tuple[str, ...] = tuple(ready["layers"])
 

@@ -18,16 +18,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def enter() -> None:
     """Leave the namespaces of this process; its next child is number 1 of a new one.
 
-    Without root a user namespace comes first, in which this user is root. Raises OSError if the
-    kernel or its policy says no; what has been left by then stays left.
+    Without root a user namespace comes first, in which this user may do what root may. Raises
+    OSError if the kernel or its policy says no; what has been left by then stays left.
     """
     user, group = os.getuid(), os.getgid()
     flags = _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | _NEWNET
     _check(_libc.unshare(flags if user == 0 else flags | _NEWUSER), "unshare")
     if user != 0:
         Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
     _mount("none", "/", None, _RECURSIVE | _PRIVATE, "")
 
 
@@ -39,8 +39,8 @@ def freeze() -> None:
 
 
 def mount_proc() -> None:
-    """Show this PID namespace in /proc; for its number 1 to call."""
-    _mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC, "")
+    """Show this PID namespace in /proc, to each user its own processes; for number 1 to call."""
+    _mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC, "hidepid=2")
 
 
 def mount_scratch(folder: str, size_bytes: int, files: int) -> None:

@@ -41,7 +41,12 @@ def main() -> None:
     settings = receive(link)
     assert settings is not None
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
-    confinement = set_up(settings)
+    try:
+        confinement = set_up(settings)
+    except OSError as error:
+        # Half in its namespaces it is of no use: another will be started without them.
+        send(link, {"failed": str(error)})
+        return
     for name in PRELOADED:
         importlib.import_module(name)
     gc.collect()
@@ -59,26 +64,30 @@ def main() -> None:
 
 
 def set_up(settings: dict[str, Any]) -> Confinement:
-    """Take every layer that the kernel gives and the settings ask for."""
+    """Take every layer that the kernel gives and the settings ask for.
+
+    Raises OSError if the namespaces that were asked for cannot be had.
+    """
     layers, libc, scratch = ["rlimits"], ctypes.CDLL(None), settings["scratch"]
     wanted = settings["layers"]
     root, alone = os.getuid() == 0, False
     if "namespaces" in wanted:
-        with contextlib.suppress(OSError):
-            namespaces.enter()
-            _continue_as_first()
-            namespaces.mount_proc()
-            namespaces.open_ways([path for path in settings["read"] if path.count("/") > 1])
-            namespaces.freeze()
-            namespaces.mount_scratch(scratch, settings["scratch_bytes"], SCRATCH_FILES)
-            layers.append("namespaces")
-            alone = True
+        namespaces.enter()
+        _continue_as_first()
+        namespaces.mount_proc()
+        namespaces.open_ways([path for path in settings["read"] if path.count("/") > 1])
+        namespaces.freeze()
+        namespaces.mount_scratch(scratch, settings["scratch_bytes"], SCRATCH_FILES)
+        layers.append("namespaces")
+        alone = True
     libc.prctl(_SUBREAPER, 1)
     libc.prctl(_DUMPABLE, 0)  # its memory is nobody's business
     os.umask(0o022)
     rules = None
     if "landlock" in wanted and landlock.abi():
-        found = landlock.ruleset(settings["read"], [scratch], settings["devices"])
+        # Runtimes look at their own maps; without a PID namespace /proc would show too much.
+        read = [*settings["read"], *(["/proc"] if alone else [])]
+        found = landlock.ruleset(read, [scratch], settings["devices"])
         rules = fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
         os.close(found)
         layers.append("landlock")

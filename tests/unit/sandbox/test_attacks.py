@@ -41,7 +41,8 @@ def refused(sandbox: LocalSandbox, source: str) -> Outcome:
     """The outcome of a program whose last statement must fail with a permission error."""
     outcome = sandbox.run(python(source))
     assert outcome.status == "failed", outcome
-    assert b"PermissionError" in outcome.stderr or b"OSError" in outcome.stderr, outcome
+    error = outcome.stderr.splitlines()[-1].partition(b":")[0]
+    assert error in (b"PermissionError", b"FileNotFoundError", b"OSError"), outcome
     return outcome
 
 
@@ -71,7 +72,8 @@ def test_scratch_files_can_be_written_and_are_gone_for_the_next(sandbox):
         "open('/etc/passwd').read()",
         "open('/etc/shadow').read()",
         "open('/proc/1/environ').read()",
-        "open('/proc/self/maps').read()",
+        "open('/proc/1/mem').read()",
+        "open('/proc/self/mem', 'w')",
         "import os; os.listdir(os.path.dirname(os.getcwd()) + '/..')",
         "open('/tmp/quipu-was-here', 'w')",
         "open('/usr/quipu-was-here', 'w')",
@@ -88,6 +90,13 @@ def test_scratch_files_can_be_written_and_are_gone_for_the_next(sandbox):
 )
 def test_the_machine_is_out_of_reach(sandbox, source):
     refused(sandbox, source)
+
+
+def test_no_other_process_is_seen(sandbox):
+    source = (
+        "import os\nprint([p for p in os.listdir('/proc') if p.isdigit()] == [str(os.getpid())])"
+    )
+    assert sandbox.run(python(source)).stdout == b"True\n"
 
 
 def test_the_home_folder_of_the_user_is_out_of_reach(sandbox):

@@ -1,0 +1,162 @@
+"""Whole programs in eight languages judged: built, run, and told passed from failed."""
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from quipu.errors import SandboxError, UsageError
+from quipu.sandbox.checker import CheckerError, TypeScript
+from quipu.sandbox.languages import LANGUAGES, Language, Tools
+from quipu.sandbox.local import LocalSandbox
+from quipu.sandbox.program import Limits, Outcome, Program, Sandbox
+
+_HEADER = "#include <bits/stdc++.h>\n"
+_JARS = "javatuples-1.2.jar"
+
+
+def cache_folder() -> Path:
+    """Where compiled headers and npm packages lie: QUIPU_CACHE, else the user's cache folder."""
+    named = os.environ.get("QUIPU_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quipu"
+
+
+def typescript_module() -> Path:
+    """Where the npm package typescript is looked for."""
+    return cache_folder() / "node_modules" / "typescript"
+
+
+def missing(language: Language) -> list[str]:
+    """What this machine lacks for a language: executables, and the npm package of TypeScript."""
+    found = [name for name in language.executables if shutil.which(name) is None]
+    if language.name == "typescript" and not (typescript_module() / "package.json").is_file():
+        found.append("the npm package typescript")
+    return found
+
+
+def remedy(language: Language) -> str:
+    """The command that installs what a language needs."""
+    command = f"apt-get install {' '.join(language.packages)}"
+    if language.name == "typescript":
+        command += f" && npm install --prefix {cache_folder()} typescript@5"
+    return command
+
+
+class Judge:
+    """Builds and runs whole programs. Safe to call from several threads."""
+
+    def __init__(self, sandbox: Sandbox, tools: Tools | None = None) -> None:
+        self.sandbox = sandbox
+        self.tools = tools or Tools()
+        self._checker: TypeScript | None = None
+
+    def judge(
+        self,
+        language: str,
+        source: str,
+        *,
+        stdin: bytes = b"",
+        limits: Limits | None = None,
+        complete: bool = False,
+    ) -> Outcome:
+        """The outcome of a program with its tests; exit code 0 has passed.
+
+        `complete`: a Python program must reach its last statement. Raises UsageError for a language
+        that is not one of LANGUAGES, SandboxError if its tools are not installed.
+        """
+        known = LANGUAGES.get(language)
+        if known is None:
+            raise UsageError("language", got=language, allowed=", ".join(LANGUAGES))
+        lacking = missing(known)
+        if lacking:
+            raise SandboxError(
+                f"{language} programs cannot be judged here",
+                got=f"no {', no '.join(lacking)}",
+                remedy=remedy(known),
+            )
+        text = source
+        if language == "typescript":
+            checked = self._checked(source)
+            if isinstance(checked, Outcome):
+                return checked
+            text = checked
+        bounds = limits or Limits()
+        if language not in ("python", "cpp"):  # threads of a runtime count as processes
+            bounds = dataclasses.replace(bounds, processes=max(bounds.processes, 256))
+        program = Program(
+            files={known.file(text): text.encode(errors="surrogatepass")},
+            commands=known.commands(text, self.tools, bounds),
+            stdin=stdin,
+            complete=complete and language == "python",
+            environment=known.environment,
+        )
+        return _told(known, self.sandbox.run(program))
+
+    def close(self) -> None:
+        """End the checkers; the sandbox is its owner's."""
+        if self._checker is not None:
+            self._checker.close()
+
+    def _checked(self, source: str) -> str | Outcome:
+        """JavaScript of a TypeScript program, or how it failed."""
+        if self._checker is None:
+            self._checker = TypeScript(typescript_module())
+        try:
+            errors, script = self._checker.check(source)
+        except CheckerError as error:
+            return Outcome(status="sandbox_error", detail=str(error))
+        if errors:
+            report = "\n".join(errors).encode()
+            return Outcome(status="failed", exit_code=2, stderr=report, detail="type errors")
+        return script
+
+
+def _told(language: Language, outcome: Outcome) -> Outcome:
+    """The outcome of a runtime that reports a failure on stderr alone."""
+    if outcome.status == "passed" and any(sign in outcome.stderr for sign in language.fails_on):
+        return dataclasses.replace(outcome, status="failed", detail="said so on stderr")
+    return outcome
+
+
+def tools_here(data: Path | None) -> Tools:
+    """Tools of this machine: a compiled C++ header, made on first use; jars of a data folder."""
+    jar = data / "multipl-e" / _JARS if data else None
+    return Tools(
+        header=_compiled_header() or "",
+        classpath=str(jar.resolve()) if jar and jar.is_file() else "",
+    )
+
+
+def _compiled_header() -> str | None:
+    """Path of the header beside its compiled form; None without a compiler."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        return None
+    version = subprocess.run([compiler, "--version"], capture_output=True).stdout
+    name = hashlib.sha256(version + _HEADER.encode()).hexdigest()[:16]
+    folder = cache_folder() / f"cpp-{name}"
+    header = folder / "all.h"
+    if not (folder / "all.h.gch").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        header.write_text(_HEADER)
+        aside = folder / f"all.{os.getpid()}.gch"
+        build = [compiler, "-std=c++17", "-x", "c++-header", str(header), "-o", str(aside)]
+        if subprocess.run(build, capture_output=True).returncode:
+            return None
+        aside.replace(folder / "all.h.gch")
+    return str(header.resolve())
+
+
+def open_judge(
+    *, data: Path | None = None, workers: int = 1, allow_weaker: Sequence[str] = ()
+) -> Judge:
+    """A judge over a sandbox of its own that may read the tools. Raises SandboxError."""
+    tools = tools_here(data)
+    read = [str(Path(tools.header).parent)] if tools.header else []
+    read += tools.classpath.split(":") if tools.classpath else []
+    return Judge(LocalSandbox(workers=workers, allow_weaker=allow_weaker, read=read), tools)
