@@ -1,0 +1,1 @@
+"""Published packages: fetched once, recorded in a lock, read as documents."""

@@ -1,0 +1,80 @@
+"""Other programs that fetch: pip, npm, apt and git, one at a time and never for ever."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from quipu.errors import DataError
+
+TIMEOUT_S = 900
+_ABSENT = (
+    "no matching distribution", "could not find a version", "etarget", "e404", "404 not found",
+    "unable to find a source package", "can not find version", "not found for",
+)  # fmt: skip
+_UNREACHABLE = (
+    "temporary failure", "name or service not known", "failed to establish", "enotfound",
+    "could not resolve", "econnrefused", "etimedout", "eai_again", "connection timed out",
+    "network is unreachable", "connection refused", "read timed out", "could not connect",
+)  # fmt: skip
+_MISMATCH = ("do not match the hashes", "eintegrity", "hash sum mismatch", "sha256 mismatch")
+_FULL = ("no space left on device", "enospc", "disk quota exceeded", "don't have enough free space")
+
+
+class Unfetched(Exception):
+    """A package that could not be had; the message is the reason."""
+
+
+def disk_full(folder: Path) -> DataError:
+    """The one trouble that stops everything: what was fetched so far stays."""
+    return DataError(
+        f"the disk of {folder} is full",
+        remedy="make room and run the same command again; what was fetched stays",
+    )
+
+
+def called(
+    program: str,
+    arguments: Sequence[str],
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> str:
+    """Run a program in a folder and return what it printed; Unfetched, DataError (disk full)."""
+    found = shutil.which(program)
+    if found is None:
+        raise Unfetched(f"client: {program} is not installed")
+    # Messages are judged below: they must not be translated.
+    variables = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(
+            [found, *arguments],
+            cwd=folder,
+            env={**variables, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unfetched(f"network: {program} took longer than {timeout_s:g} s") from error
+    if done.returncode != 0:
+        said = (done.stderr + b"\n" + done.stdout).decode("utf-8", "replace")
+        raise _reason(program, said, folder)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _reason(program: str, said: str, folder: Path) -> Exception:
+    low = said.lower()
+    if any(words in low for words in _FULL):
+        return disk_full(folder)
+    if any(words in low for words in _MISMATCH):
+        return Unfetched("hash: not what the index publishes")
+    # pip says "no matching distribution" after it could not reach anything, too.
+    if any(words in low for words in _UNREACHABLE):
+        return Unfetched(f"network: {program} could not reach its registry")
+    if any(words in low for words in _ABSENT):
+        return Unfetched("not found: no such package or version, or withdrawn")
+    return Unfetched(f"client: {program} failed")

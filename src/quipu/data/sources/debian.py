@@ -1,0 +1,84 @@
+"""Debian source packages: which files make one up, and the licences that debian/copyright gives."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from quipu.data.sources.deb822 import paragraphs
+
+_TARBALL = re.compile(r".*\.tar\.(?:gz|bz2|xz|lzma|zst)")
+_COMPONENT = re.compile(r".*\.orig-([A-Za-z0-9-]+)\.tar\.[a-z0-9]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One file of a source package."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+    @property
+    def below(self) -> str:
+        """The folder it unpacks into: further upstream tarballs have one each."""
+        found = _COMPONENT.fullmatch(self.file)
+        return found[1] if found else ""
+
+    @property
+    def top(self) -> str:
+        """What becomes of the folder that all of it lies in: Debian's own is called `debian`."""
+        return "keep" if ".debian.tar." in self.file else "drop if it holds all"
+
+
+def listed_parts(dsc: str) -> list[Part]:
+    """The files a .dsc lists with their hashes, sorted; entries that are no file name are left."""
+    fields: dict[str, str] = {}
+    for paragraph in paragraphs(dsc):
+        fields |= paragraph
+    parts = []
+    for line in fields.get("checksums-sha256", "").splitlines():
+        words = line.split()
+        if len(words) == 3 and words[1].isdigit() and PurePosixPath(words[2]).name == words[2]:
+            parts.append(Part(file=words[2], sha256=words[0].lower(), bytes=int(words[1])))
+    return sorted(parts, key=lambda part: part.file)
+
+
+def debian_parts(dsc: Path) -> Iterator[Part]:
+    """The tarballs of a source package, upstream's first."""
+    try:
+        parts = listed_parts(dsc.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return
+    tarballs = [part for part in parts if _TARBALL.fullmatch(part.file)]
+    yield from sorted(tarballs, key=lambda part: (".debian.tar." in part.file, part.file))
+
+
+def copyright_licences(text: str) -> Callable[[str], str | None]:
+    """Path -> licence by a machine-readable debian/copyright; the last match wins."""
+    stanzas: list[tuple[re.Pattern[str], str]] = []
+    for fields in paragraphs(text):
+        if "files" in fields and "license" in fields:
+            globs = [_glob(word) for word in fields["files"].split()]
+            name = fields["license"].splitlines()[0].strip() if fields["license"] else ""
+            stanzas.append((re.compile("|".join(globs) or r"(?!)", re.DOTALL), name))
+
+    def licence(path: str) -> str | None:
+        return next((name for glob, name in reversed(stanzas) if glob.fullmatch(path)), None)
+
+    return licence
+
+
+def _glob(word: str) -> str:
+    """A glob of debian/copyright as an expression: `*` and `?` match slashes too."""
+    word = word.removeprefix("./")
+    escaped = re.sub(r"\\([*?\\])|([*?])|(.)", _piece, word, flags=re.DOTALL)
+    return f"(?:{escaped})"
+
+
+def _piece(found: re.Match[str]) -> str:
+    if found[1]:
+        return re.escape(found[1])
+    if found[2]:
+        return ".*" if found[2] == "*" else "."
+    return re.escape(found[3])

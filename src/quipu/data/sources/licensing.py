@@ -1,0 +1,155 @@
+"""Which licence each file of a package has, from what the package says about itself.
+
+The nearest word counts: a file's own SPDX line, then debian/copyright, then the licence text of the
+nearest folder that has one we recognise, then the package's metadata, then the licence text
+beside it.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from email.parser import HeaderParser
+from functools import lru_cache
+
+from quipu.data.licences import PROPRIETARY, SOME_BSD, normalise
+from quipu.data.sources.contents import DEBIAN_COPYRIGHT, is_licence_text
+from quipu.data.sources.debian import copyright_licences
+from quipu.data.sources.licence_texts import recognised
+
+LicenceOf = Callable[[str, str], str]
+_TAG = re.compile(
+    r"^\W{0,8}SPDX-License-Identifier:[ \t]*([^\n]+?)[ \t]*(?:\*/|-->|#})?[ \t]*$", re.M
+)
+_TAG_WITHIN = 2000  # characters
+_VAGUE = ("", SOME_BSD)  # a licence text beside it says more
+
+
+def licences_of(ecosystem: str, facts: Mapping[str, bytes]) -> LicenceOf:
+    """(path, text) -> SPDX expression, by the metadata and licence texts of one package."""
+    texts = {path: content.decode("utf-8", "replace") for path, content in facts.items()}
+    licence_texts = {path: text for path, text in texts.items() if is_licence_text(path)}
+    whole = _of_package(texts, licence_texts)
+    nested = _of_folders(licence_texts)
+    debian = copyright_licences(texts.get(DEBIAN_COPYRIGHT, ""))
+
+    @lru_cache(maxsize=4096)
+    def of_folder(folder: str) -> str:
+        if not folder:
+            return whole
+        return nested.get(folder) or of_folder(folder.rpartition("/")[0])
+
+    def licence(path: str, text: str) -> str:
+        if (tag := _TAG.search(text, 0, _TAG_WITHIN)) is not None:
+            return normalise(tag[1])
+        if ecosystem == "debian" and (name := debian(path)) is not None:
+            return normalise(name)
+        return of_folder(path.rpartition("/")[0])
+
+    return licence
+
+
+def _of_folders(licence_texts: Mapping[str, str]) -> dict[str, str]:
+    """Licences of folders below the top that bring a text of their own, such as vendored code."""
+    found: dict[str, set[str]] = {}
+    for path, text in licence_texts.items():
+        folder = path.rpartition("/")[0]
+        if folder and not _beside_metadata(folder) and (licence := recognised(text)):
+            found.setdefault(folder, set()).add(licence)
+    return {
+        folder: normalise(" AND ".join(f"({x})" for x in sorted(licences)))
+        for folder, licences in found.items()
+    }
+
+
+def _beside_metadata(folder: str) -> bool:
+    """Whether licence texts of a folder are the whole package's."""
+    first = folder.partition("/")[0].lower()
+    return first.endswith((".dist-info", ".egg-info")) or first in ("licenses", "license", "debian")
+
+
+def _of_package(texts: Mapping[str, str], licence_texts: Mapping[str, str]) -> str:
+    """The package's licence: what metadata declare, or else the texts at its top."""
+    vague = ""
+    for path in sorted(texts):
+        declared = _declared(path, texts[path], licence_texts)
+        if declared not in _VAGUE:
+            return declared
+        vague = vague or declared
+    at_top = {
+        path: text
+        for path, text in licence_texts.items()
+        if "/" not in path or _beside_metadata(path.rpartition("/")[0])
+    }
+    found = sorted({licence for text in at_top.values() if (licence := recognised(text))})
+    return normalise(" AND ".join(f"({licence})" for licence in found)) if found else vague
+
+
+def _declared(path: str, text: str, licence_texts: Mapping[str, str]) -> str:
+    """What one file of metadata declares; files below the top speak for others."""
+    folder, _, name = path.rpartition("/")
+    if name in ("PKG-INFO", "METADATA") and (not folder or _beside_metadata(folder)):
+        return _of_python(text)
+    if folder:
+        return ""
+    if name in ("package.json", "composer.json"):
+        return _of_json(text, licence_texts)
+    return _of_pyproject(text, licence_texts) if name == "pyproject.toml" else ""
+
+
+def _of_python(text: str) -> str:
+    """Core metadata: the expression, or the free field, or the classifiers, the clearest first."""
+    fields = HeaderParser().parsestr(text)
+    if expression := fields.get("License-Expression"):
+        return normalise(str(expression))
+    free = normalise(str(fields.get("License") or ""))
+    classified = normalise([str(value) for value in fields.get_all("Classifier") or []])
+    return free if free not in _VAGUE else classified or free
+
+
+def _of_json(text: str, licence_texts: Mapping[str, str]) -> str:
+    """package.json and composer.json: a string, an object with a type, or a list to choose from."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    declared = found.get("license") or found.get("licenses")
+    choices = declared if isinstance(declared, list) else [declared]
+    names = [choice.get("type") if isinstance(choice, dict) else choice for choice in choices]
+    words = [name for name in names if isinstance(name, str) and name.strip()]
+    if len(words) != len(names):
+        return ""
+    return _any_of([_npm_name(word, licence_texts) for word in words])
+
+
+def _npm_name(word: str, licence_texts: Mapping[str, str]) -> str:
+    if word.strip().upper() == "UNLICENSED":  # no licence at all; not the Unlicense
+        return PROPRIETARY
+    if see := re.match(r"see licen[sc]e in\s+<?(?:\./)?([^\s>]+)", word.strip(), re.IGNORECASE):
+        return recognised(licence_texts.get(see[1], ""))
+    return normalise(word)
+
+
+def _any_of(licences: Sequence[str]) -> str:
+    known = [licence for licence in licences if licence]
+    return normalise(" OR ".join(f"({licence})" for licence in known)) if known else ""
+
+
+def _of_pyproject(text: str, licence_texts: Mapping[str, str]) -> str:
+    try:
+        found = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return ""
+    project = found.get("project")
+    if not isinstance(project, dict):
+        return ""
+    declared = project.get("license")
+    if isinstance(declared, dict):
+        file = declared.get("file")
+        declared = licence_texts.get(file, "") if isinstance(file, str) else declared.get("text")
+    if isinstance(declared, str) and (licence := normalise(declared)):
+        return licence
+    classifiers = project.get("classifiers")
+    return normalise([str(c) for c in classifiers]) if isinstance(classifiers, list) else ""

@@ -1,0 +1,140 @@
+"""Archives as documents with their provenance; nothing is written to disk."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from quipu.data import languages
+from quipu.data.documents import Document
+from quipu.data.sources import licensing, notebooks
+from quipu.data.sources.contents import Contents, Reading, collect
+from quipu.data.sources.debian import debian_parts
+from quipu.data.sources.limits import Limits
+from quipu.data.sources.names import taken
+from quipu.data.sources.packages import Archive, Package, Skipped
+
+LIMITS = Limits()
+_TOPS = {"npm": "drop", "pypi": "drop if it holds all", "debian": "drop if it holds all"}
+
+
+def read(archive: Archive, folder: Path, limits: Limits = LIMITS) -> Iterator[Document | Skipped]:
+    """Everything in a fetched archive, sorted by path: documents, and what is none with a reason.
+
+    Total: whatever the archive holds, nothing is raised for it. Line ends are `\\n` in all texts;
+    the hash is that of the file's bytes.
+    """
+    if archive.package.ecosystem == "jsonl":
+        yield from _lines(archive, folder, limits)
+        return
+    contents = Contents()
+    for file, label, reading in _parts(archive, folder, limits):
+        collect(file, label, reading, contents)
+    licence_of = licensing.licences_of(archive.package.ecosystem, contents.facts)
+    skipped = sorted(contents.skipped, key=lambda s: (s.path, s.reason, s.bytes), reverse=True)
+    for path in sorted(contents.texts):
+        while skipped and skipped[-1].path <= path:
+            yield skipped.pop()
+        content = contents.shelf.take(contents.texts[path])
+        yield _document(archive.package, path, content, licence_of)
+    yield from reversed(skipped)
+
+
+def _parts(archive: Archive, folder: Path, limits: Limits) -> Iterator[tuple[Path, str, Reading]]:
+    """The files that make up an archive, each with its name in reports."""
+    path = folder / archive.file
+    take = archive.package.take
+    if path.suffix == ".dsc":
+        for part in debian_parts(path):
+            yield (
+                path.parent / part.file,
+                part.file,
+                Reading(take=take, top=part.top, below=part.below, limits=limits),
+            )
+        return
+    top = "keep" if path.suffix == ".whl" else _TOPS.get(archive.package.ecosystem, "keep")
+    yield path, path.name, Reading(take=take, top=top, limits=limits)
+
+
+def _document(
+    package: Package, path: str, content: bytes, licence_of: licensing.LicenceOf
+) -> Document | Skipped:
+    """The file as a document, or why it is none."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return Skipped(path=path, reason="encoding: not UTF-8", bytes=len(content))
+    if "\0" in text:
+        return Skipped(path=path, reason="encoding: NUL", bytes=len(content))
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    language = languages.language_of(path, text)
+    if not language:
+        return Skipped(path=path, reason="language: none of ours", bytes=len(content))
+    if path.lower().endswith(".ipynb"):
+        try:
+            text = notebooks.script(text)
+        except notebooks.NotANotebook as error:
+            return Skipped(path=path, reason=f"notebook: {error}", bytes=len(content))
+    if not text.strip():
+        return Skipped(path=path, reason="empty", bytes=len(content))
+    return Document(
+        id=f"{package.full_name}/{package.version}/{path}",
+        text=text,
+        path=path,
+        package=package.full_name,
+        version=package.version,
+        licence=licence_of(path, text),
+        language=language,
+        group=languages.group_of(language),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _lines(archive: Archive, folder: Path, limits: Limits) -> Iterator[Document | Skipped]:
+    """Documents of a JSONL file: `id` and `text`, other fields of Document as they are given."""
+    longest = 2 * limits.file_bytes  # JSON may need two bytes for one
+    with (folder / archive.file).open("rb") as file:
+        for number in itertools.count(1):
+            rest = line = file.readline(longest)
+            if not line:
+                return
+            size = len(line)
+            while not rest.endswith(b"\n") and (rest := file.readline(longest)):
+                size += len(rest)
+            found: Document | str = "size: the line is too long"
+            if size == len(line):
+                found = _line(line, archive.package)
+            if isinstance(found, Document) and not taken(found.path, archive.package.take):
+                found = "take: not asked for"
+            if isinstance(found, str):
+                yield Skipped(path=f"line {number}", reason=found, bytes=size)
+            else:
+                yield found
+
+
+def _line(line: bytes, package: Package) -> Document | str:
+    """The document in one line, or why there is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return "line: bad JSON"
+    if not isinstance(found, dict):
+        return "line: not an object"
+    fields = {key: found.get(key, "") for key in ("id", "text", "path", "version", "licence")}
+    fields |= {key: found.get(key, "") for key in ("language", "group", "sha256", "package")}
+    if not all(isinstance(value, str) for value in fields.values()) or not fields["id"]:
+        return "line: id and text must be strings"
+    try:
+        content = fields["text"].encode()
+    except UnicodeEncodeError:
+        return "encoding: not Unicode"
+    if not fields["text"].strip():
+        return "empty"
+    language = fields["language"] or languages.language_of(fields["path"], fields["text"])
+    fields["language"] = language or "text"
+    fields["group"] = fields["group"] or languages.group_of(fields["language"]) or "prose"
+    fields["package"] = fields["package"] or package.full_name
+    fields["version"] = fields["version"] or package.version
+    fields["sha256"] = fields["sha256"] or hashlib.sha256(content).hexdigest()
+    return Document(**fields)
