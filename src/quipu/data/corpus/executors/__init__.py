@@ -1,0 +1,1 @@
+"""Who carries out jobs: processes of this machine, or Ray."""

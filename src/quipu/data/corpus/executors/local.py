@@ -1,0 +1,158 @@
+"""Jobs in processes of this machine.
+
+Each worker has a pipe of its own and one job at a time, so when one is killed it is known which job
+did it. Workers leave when the process that started them does, however it ended.
+"""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+
+from quipu.data.corpus.jobs import Done, Failed, Job, finished, perform, stop_if_fatal
+from quipu.errors import DataError
+
+LEAVE_S = 5.0  # how long a worker may take to end before it is killed
+
+
+class LocalExecutor:
+    """So many worker processes; with none, jobs are done in this process, one after another."""
+
+    def __init__(self, processes: int) -> None:
+        assert processes >= 0
+        self.processes = processes
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Done | Failed]:
+        """Outcomes as jobs end; a killed worker fails its job alone."""
+        waiting: list[Job] = []
+        for job in jobs:
+            done = finished(job)
+            if done is not None:
+                yield done
+            else:
+                waiting.append(job)
+        outcomes = self._in_workers(waiting) if self.processes else map(perform, waiting)
+        for outcome in outcomes:
+            if isinstance(outcome, Failed):
+                stop_if_fatal(outcome)
+            yield outcome
+
+    def _in_workers(self, jobs: list[Job]) -> Iterator[Done | Failed]:
+        workers: list[_Worker] = []
+        queue = iter(jobs)
+        try:
+            for job in queue:
+                worker = _Worker()
+                workers.append(worker)
+                worker.give(job)
+                if len(workers) == self.processes:
+                    break
+            while workers:
+                ready = wait([worker.pipe for worker in workers])
+                for worker in [one for one in workers if one.pipe in ready]:
+                    outcome, alive = worker.outcome()
+                    if not alive:
+                        workers.remove(worker)
+                        worker.stop()
+                    following = next(queue, None)
+                    if following is not None:
+                        if not alive:
+                            worker = _Worker()
+                            workers.append(worker)
+                        worker.give(following)
+                    elif alive:
+                        workers.remove(worker)
+                        worker.stop()
+                    yield outcome
+        finally:
+            for worker in workers:
+                worker.stop(now=True)
+
+
+class _Worker:
+    """A process that does one job at a time."""
+
+    def __init__(self) -> None:
+        # Not fork: threads of this process (numpy, pyarrow) would be copied half alive.
+        context = multiprocessing.get_context("forkserver")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.job: Job | None = None
+
+    def give(self, job: Job) -> None:
+        """Start a job. DataError if it cannot be sent to another process."""
+        self.job = job
+        try:
+            self.pipe.send(job)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise DataError(
+                f"{job.name}: cannot be sent to another process",
+                got=error,
+                allowed="steps made of classes and functions at the top of a module",
+            ) from error
+        except BrokenPipeError:
+            pass  # it has just died; reading from it will tell
+
+    def outcome(self) -> tuple[Done | Failed, bool]:
+        """How the job ended, and whether the worker lives."""
+        assert self.job is not None
+        try:
+            found, fatal = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            return Failed(job=self.job, reason=_how_it_ended(self.process.exitcode)), False
+        if fatal is None:
+            return Done(job=self.job, facts=found), True
+        return Failed(job=self.job, reason=found, fatal=fatal), True
+
+    def stop(self, *, now: bool = False) -> None:
+        """End the process: after its job, or at once."""
+        self.pipe.close()
+        if now:
+            self.process.kill()
+        self.process.join(LEAVE_S)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+        self.process.close()
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code == -signal.SIGKILL:
+        return "its process was killed, probably for want of memory"
+    if code is not None and code < 0:
+        return f"its process was ended by {signal.Signals(-code).name}"
+    return f"its process left with code {code}"
+
+
+def serve(pipe: "Connection") -> None:
+    """What a worker does: jobs from a pipe, until it is closed."""
+    # Ctrl-C reaches the whole group; the process that started this one decides what to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        except Exception as error:
+            pipe.send((f"cannot be received: {type(error).__name__}: {error}", False))
+            continue
+        outcome = perform(job)
+        # Without the job itself: its arguments may be large, and the other side has it.
+        if isinstance(outcome, Done):
+            pipe.send((outcome.facts, None))
+        else:
+            pipe.send((outcome.reason, outcome.fatal))
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
