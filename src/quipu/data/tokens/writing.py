@@ -1,8 +1,6 @@
-"""One shard as it is written: constant memory, the same bytes every time, complete or not there."""
+"""One shard as it is written: constant memory, and the same bytes every time."""
 
 import hashlib
-import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +19,6 @@ SUFFIXES = {
     "spans": "<i4",
     "span_offsets": "<i8",
 }
-RECORD = "json"  # suffix of the shard's own record, which is written last
 
 Ids = npt.NDArray[np.integer[Any]]
 Spans = npt.NDArray[np.int32]
@@ -31,6 +28,11 @@ NO_SPANS: Spans = np.zeros((0, 2), dtype=np.int32)
 def token_type(vocab: int) -> np.dtype[Any]:
     """Type of token ids on disk: little-endian, 16 bits where they suffice."""
     return np.dtype("<u2" if vocab <= 2**16 else "<u4")
+
+
+def shard_files(folder: Path, name: str) -> tuple[Path, ...]:
+    """Where the files of a shard lie, in the order of SUFFIXES."""
+    return tuple(folder / f"{name}.{suffix}" for suffix in SUFFIXES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,18 +56,16 @@ class ShardRecord:
 
 
 class ShardWriter:
-    """Writes the files of one shard below `folder`; use as a context.
+    """Writes the files of one shard; use as a context. Constant memory.
 
-    The files have temporary names until `close`; the record is renamed last, so a shard with a
-    record is complete. Nothing stays behind after an error.
+    `files` are the paths to write, in the order of SUFFIXES (`shard_files` where the shard shall
+    lie, or the temporary names of a job). What makes shards count is the manifest, written last.
     """
 
-    def __init__(self, folder: Path, name: str, vocab: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._name = folder, name
+    def __init__(self, files: Sequence[Path], vocab: int) -> None:
         self._token_type = token_type(vocab)
         self._vocab = vocab
-        self._files = {suffix: _Hashed(self._partial(suffix)) for suffix in SUFFIXES}
+        self._files = {suffix: _Hashed(path) for suffix, path in zip(SUFFIXES, files, strict=True)}
         self._tokens = self._documents = self._spans = 0
         self._licences: Counter[str] = Counter()
         self._write("offsets", [0])
@@ -87,36 +87,27 @@ class ShardWriter:
         self._write("packages", [package])
         self._write("span_offsets", [self._spans])
 
-    def close(self) -> ShardRecord:
-        """Put the shard in place and return its record."""
+    def close(self, name: str) -> ShardRecord:
+        """End the files; return what the manifest says of a shard of this name."""
         for file in self._files.values():
             file.close()
-        record = ShardRecord(
-            name=self._name,
+        return ShardRecord(
+            name=name,
             tokens=self._tokens,
             documents=self._documents,
             sha256={suffix: file.sha256() for suffix, file in self._files.items()},
             licences=dict(sorted(self._licences.items())),
         )
-        for suffix in SUFFIXES:
-            self._partial(suffix).replace(self._folder / f"{self._name}.{suffix}")
-        text = json.dumps({**record.json(), "licences": record.licences}, ensure_ascii=False)
-        write_whole(self._folder / f"{self._name}.{RECORD}", text + "\n")
-        return record
 
     def __enter__(self) -> "ShardWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for suffix, file in self._files.items():
+        for file in self._files.values():
             file.close()
-            self._partial(suffix).unlink(missing_ok=True)
 
     def _write(self, suffix: str, values: npt.ArrayLike) -> None:
         self._files[suffix].write(np.asarray(values, dtype=SUFFIXES[suffix]).tobytes())
-
-    def _partial(self, suffix: str) -> Path:
-        return self._folder / f"{self._name}.{suffix}.partial"
 
 
 class _Hashed:
@@ -131,10 +122,7 @@ class _Hashed:
         self._digest.update(data)
 
     def close(self) -> None:
-        if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+        self._file.close()
 
     def sha256(self) -> str:
         return self._digest.hexdigest()
@@ -145,12 +133,6 @@ def write_whole(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
-
-
-def read_record(path: Path) -> ShardRecord:
-    """The record of a complete shard."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return ShardRecord(**found)
 
 
 def first_numbers(packages: Sequence[str], numbers: Sequence[int]) -> list[int]:
