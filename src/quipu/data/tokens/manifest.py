@@ -79,6 +79,7 @@ def assemble(
     vocab: int,
     fingerprint: str,
     vocabulary: Mapping[str, Any] | None = None,
+    dropped: Iterable[int] = (),
 ) -> Manifest:
     """The manifest of shards that were written."""
     licences: Counter[str] = Counter()
@@ -91,6 +92,7 @@ def assemble(
         groups={name: tuple(shards) for name, shards in groups.items()},
         licences=licences,
         vocabulary=vocabulary,
+        dropped=tuple(sorted({*map(int, dropped)})),
     )
 
 

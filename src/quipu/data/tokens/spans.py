@@ -14,12 +14,12 @@ import numpy as np
 
 from quipu.data.packing import generator
 from quipu.data.tokens.lines import Lines
+from quipu.data.tokens.texts import is_python
 from quipu.data.tokens.writing import NO_SPANS, Spans
 
 LIMIT = 64  # spans kept per document
 SHORTEST, LONGEST = 4, 8192  # bytes of a span
 _LONGEST_RUN = 8  # lines
-_PYTHON = ("python", "exercises")  # groups whose documents are Python
 
 Kind = Literal["statement", "body", "value", "arguments", "block", "brackets", "lines"]
 
@@ -52,7 +52,7 @@ def syntax_spans(text: str, group: str, key: int, limit: int = LIMIT) -> Spans:
 
 
 def _all(text: str, data: bytes, group: str, key: int) -> Iterator[Span]:
-    if group in _PYTHON:
+    if is_python(group):
         try:
             yield from python_spans(text, data)
             return

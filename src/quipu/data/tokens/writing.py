@@ -133,11 +133,3 @@ def write_whole(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
-
-
-def first_numbers(packages: Sequence[str], numbers: Sequence[int]) -> list[int]:
-    """Package of each document as a number: that of the package's first document in the shard."""
-    first: dict[str, int] = {}
-    for package, number in zip(packages, numbers, strict=True):
-        first.setdefault(package, number)
-    return [first[package] for package in packages]

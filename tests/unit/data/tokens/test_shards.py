@@ -9,7 +9,7 @@ import pytest
 import small
 from quipu.data.tokens.manifest import MANIFEST, Manifest, assemble
 from quipu.data.tokens.reading import TokenShards
-from quipu.data.tokens.writing import SUFFIXES, ShardWriter, first_numbers, shard_files, token_type
+from quipu.data.tokens.writing import SUFFIXES, ShardWriter, shard_files, token_type
 from quipu.errors import DataError
 
 
@@ -101,10 +101,6 @@ def test_vocabularies_beyond_16_bits_take_32(tmp_path: Path) -> None:
     assert (token_type(65536), token_type(65537)) == (np.dtype("<u2"), np.dtype("<u4"))
     write(tmp_path, {"text": [["wide"]]}, vocab=65537)
     assert TokenShards.open(tmp_path).document("text", 0).dtype == np.uint32
-
-
-def test_a_package_is_named_by_its_first_document() -> None:
-    assert first_numbers(["a", "a", "b", "a"], [7, 8, 9, 12]) == [7, 7, 9, 7]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

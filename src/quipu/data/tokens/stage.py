@@ -1,0 +1,122 @@
+"""From files of texts to token shards: functions that jobs call, and what ends the stage.
+
+    vocabulary   one job          texts -> tokenizer.model
+    shards       one job per file texts and tokenizer.model -> the files of one shard
+    finish       at the end       what the jobs told -> manifest.json
+
+A job's function is given the paths of its files first, and returns facts that JSON can hold.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from quipu.data.tokens.manifest import TOKENIZER, Manifest, assemble
+from quipu.data.tokens.reading import TokenShards
+from quipu.data.tokens.sampling import Sample, sampled
+from quipu.data.tokens.spans import LIMIT, syntax_spans
+from quipu.data.tokens.texts import group_of, read_texts
+from quipu.data.tokens.writing import ShardRecord, ShardWriter, shard_files
+from quipu.errors import DataError
+from quipu.text.encoder import Encoder
+from quipu.text.tokenizer import Tokenizer
+from quipu.text.vocabulary import train_tokenizer
+
+
+def train_vocabulary(
+    output: Path, texts: Sequence[Path], vocab: int, sample: Sample
+) -> dict[str, Any]:
+    """Train `vocab` pieces on a sample of the training texts; facts: what it was trained on."""
+    facts, chosen = sampled(texts, sample)
+    output.write_bytes(train_tokenizer(chosen, vocab))
+    return facts
+
+
+def write_shard(*paths: Any) -> dict[str, Any]:
+    """Make one shard: the six files of `shard_files`, then the file of texts, then tokenizer.model.
+
+    The shard is named after the file of texts. Facts: its record. Constant memory.
+    """
+    *files, texts, model = map(Path, paths)
+    tokenizer = Tokenizer.from_files({TOKENIZER: model.read_bytes()})
+    encoder = Encoder(tokenizer)
+    group, package, first = group_of(texts), None, -1
+    seen: set[str] = set()
+    with ShardWriter(files, tokenizer.vocab) as writer:
+        for document in read_texts(texts):
+            if document.package != package:
+                package, first = document.package, document.number
+                if package in seen:
+                    raise _scattered(texts, package)
+                seen.add(package)
+            writer.add(
+                encoder.encode(document.text),
+                number=document.number,
+                package=first,
+                spans=syntax_spans(document.text, group, document.number, LIMIT),
+                licence=document.licence,
+            )
+        return asdict(writer.close(texts.stem))
+
+
+def finish(
+    folder: Path,
+    records: Iterable[Mapping[str, Any]],
+    *,
+    vocabulary: Mapping[str, Any] | None = None,
+    dropped: Iterable[int] = (),
+) -> Manifest:
+    """Write the manifest over the shards whose `records` the jobs gave; `folder` has the tokenizer.
+
+    The order in which jobs ended does not matter.
+    """
+    tokenizer = Tokenizer.from_files({TOKENIZER: (folder / TOKENIZER).read_bytes()})
+    groups: dict[str, list[ShardRecord]] = {}
+    for record in sorted((ShardRecord(**record) for record in records), key=lambda r: r.name):
+        groups.setdefault(group_of(Path(record.name)), []).append(record)
+    manifest = assemble(
+        groups,
+        vocab=tokenizer.vocab,
+        fingerprint=tokenizer.fingerprint,
+        vocabulary=vocabulary,
+        dropped=dropped,
+    )
+    manifest.write(folder)
+    return manifest
+
+
+def rewrite(source: Path, target: Path, licences: Mapping[int, str] | None = None) -> Manifest:
+    """Copy shards to another folder without the documents that were dropped.
+
+    Shards keep their names; one that becomes empty stays, empty. `licences` of documents by
+    number, if they shall be counted anew.
+    """
+    shards = TokenShards.open(source)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / TOKENIZER).write_bytes((source / TOKENIZER).read_bytes())
+    dropped = {*shards.manifest.dropped}
+    records = []
+    for name in shards.groups:
+        for shard in shards.group(name).shards:
+            with ShardWriter(shard_files(target, shard.name), shards.manifest.vocab) as writer:
+                for index, number in enumerate(shard.documents.tolist()):
+                    if number not in dropped:
+                        writer.add(
+                            shard.ids(index),
+                            number=number,
+                            package=int(shard.packages[index]),
+                            spans=shard.spans_of(index),
+                            licence=(licences or {}).get(number, ""),
+                        )
+                records.append(asdict(writer.close(shard.name)))
+    return finish(target, records, vocabulary=shards.manifest.vocabulary)
+
+
+def _scattered(texts: Path, package: str | None) -> DataError:
+    return DataError(
+        f"{texts}: files of one package do not lie together",
+        got=package,
+        allowed="every package once",
+        remedy="build the texts again",
+    )
