@@ -5,9 +5,10 @@ removed exactly when it is similar to one that stays. So what is removed has a t
 in the corpus, and of a chain of ever less similar documents the ends may both stay.
 """
 
+import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,3 +54,23 @@ def choose(
         if stays:
             removed[one] = min(stays, key=lambda pair: (-pair[1], order[pair[0]]))
     return removed
+
+
+def removals(
+    order: Sequence[Preference], copies: Mapping[int, int], removed: Mapping[int, tuple[int, float]]
+) -> Iterator[Duplicate]:
+    """Near duplicates, and all copies (copy -> the preferred document of its text).
+
+    A copy of a removed document goes in favour of the same one: what is named as kept, stays.
+    """
+    for one, (kept, similarity) in removed.items():
+        yield Duplicate(id=order[one][1], kept_id=order[kept][1], kind="near", jaccard=similarity)
+    for copy, first in copies.items():
+        kept, similarity = removed.get(first, (first, 1.0))
+        kind: Literal["exact", "near"] = "near" if first in removed else "exact"
+        yield Duplicate(id=order[copy][1], kept_id=order[kept][1], kind=kind, jaccard=similarity)
+
+
+def text_digest(text: str) -> bytes:
+    """What exact duplicates share."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,12 +1,18 @@
 """Duplicates among documents that fit in memory, for streams of JSON lines and for tests."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from quipu.data.dedup.bands import bucket_pairs, unpacked
-from quipu.data.dedup.choose import Duplicate, Preference, choose, preference
+from quipu.data.dedup.choose import (
+    Duplicate,
+    Preference,
+    choose,
+    preference,
+    removals,
+    text_digest,
+)
 from quipu.data.dedup.settings import Near
 from quipu.data.dedup.shingles import shingles_of
 from quipu.data.dedup.signatures import band_keys
@@ -33,6 +39,9 @@ def find_duplicates(documents: Iterable[Document], near: Near | None) -> list[Du
             shingles[digests[-1]] = shingles_of(document.text, near.shingle)
     _refuse_equal_ids(order)
     first = _preferred_of_equals(order, digests)
+    copies = {
+        index: first[digest] for index, digest in enumerate(digests) if first[digest] != index
+    }
     removed: dict[int, tuple[int, float]] = {}
     if near is not None:
         # Buckets take the digest in place of the id, as the form on disk does: same candidates.
@@ -40,12 +49,7 @@ def find_duplicates(documents: Iterable[Document], near: Near | None) -> list[Du
         texts = [shingles[digests[index]] for index in unique]
         found = _similar(texts, near)
         removed = choose(order, ((unique[a], unique[b], j) for a, b, j in found))
-    return sorted(_all_removed(order, digests, first, removed))
-
-
-def text_digest(text: str) -> bytes:
-    """What exact duplicates share."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return sorted(removals(order, copies, removed))
 
 
 def _refuse_equal_ids(order: Sequence[Preference]) -> None:
@@ -75,20 +79,3 @@ def _similar(shingles: Sequence[Hashes], near: Near) -> Iterator[tuple[int, int,
     low, high = unpacked(pairs)
     for index in np.flatnonzero(found >= near.jaccard):
         yield int(low[index]), int(high[index]), float(found[index])
-
-
-def _all_removed(
-    order: Sequence[Preference],
-    digests: Sequence[bytes],
-    first: dict[bytes, int],
-    removed: dict[int, tuple[int, float]],
-) -> Iterator[Duplicate]:
-    """Near duplicates and all copies; a copy of a removed document goes for the same reason."""
-    for index, (_, id) in enumerate(order):
-        representative = first[digests[index]]
-        if representative in removed:
-            kept, similarity = removed[representative]
-            yield Duplicate(id=id, kept_id=order[kept][1], kind="near", jaccard=similarity)
-        elif representative != index:
-            kept_id = order[representative][1]
-            yield Duplicate(id=id, kept_id=kept_id, kind="exact", jaccard=1.0)
