@@ -121,7 +121,8 @@ class Schedule:
     def __init__(self, sources: Sequence[Source], epoch_rows: Sequence[int], seed: int) -> None:
         """`epoch_rows` are the rows that one epoch of each source fills."""
         self._key = (seed, zlib.crc32(b"mixture"))
-        self._limits = [_limit(*pair) for pair in zip(sources, epoch_rows, strict=True)]
+        pairs = list(zip(sources, epoch_rows, strict=True))
+        self._limits = [_limit(*pair) for pair in pairs]
         if all(source.weight is None for source in sources):
             total = sum(limit or 0 for limit in self._limits)
             cycles = max(1, -(-total // CYCLE_ROWS))
@@ -129,6 +130,12 @@ class Schedule:
         else:
             weights = [Fraction((s.weight or 0) if s.epochs != 0 else 0) for s in sources]
             self._shares = [CYCLE_ROWS * weight / sum(weights) for weight in weights]
+        if not any(self._shares):
+            raise UsageError(
+                "a mixture of less than one row",
+                got=", ".join(f"{rows} rows in {s.name}" for s, rows in pairs),
+                remedy="ask for more epochs",
+            )
         self._last = self._cycle(0)
 
     @cached_property

@@ -72,6 +72,11 @@ def test_a_source_of_no_weight_is_never_asked():
     assert schedule.rows_total is None
 
 
+def test_less_than_a_row_is_refused():
+    with pytest.raises(UsageError, match="less than one row"):
+        Schedule([Source(group="a", epochs=0.1)], [5], 0)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
