@@ -1,0 +1,1 @@
+"""Exercises without a teacher: composed programs and real functions, all checked by running."""
