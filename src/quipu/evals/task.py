@@ -1,0 +1,137 @@
+"""The seam of a benchmark: its problems, its prompts, and how an answer is graded.
+
+A task says everything that can move its number: prompt, stop strings, decoding, data with hashes.
+The runner does the rest, the same for all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from quipu.evals.data import Source
+from quipu.sandbox.program import Limits
+from quipu.text.chat import Message
+from quipu.text.infill import Order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One problem. `facts` is what the task's own functions need; plain JSON values."""
+
+    id: str
+    facts: Mapping[str, object]
+    group: str = ""  # a part of the benchmark that gets a score of its own, if any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complete:
+    """Continue a text, to the byte: nothing is stripped."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Infill:
+    """Write what is between two texts."""
+
+    prefix: str
+    suffix: str
+    order: Order = "psm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chat:
+    """Answer a conversation."""
+
+    messages: tuple[Message, ...]
+
+
+Prompt = Complete | Infill | Chat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How samples are drawn. Temperature 0 is greedy, and then one sample says all."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    samples: int = 1
+    stop: tuple[str, ...] = ()
+    heal: bool = False  # token healing changes prompts; the paper has none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A program that tells right from wrong: right if it passes in the sandbox."""
+
+    language: str  # of sandbox.languages
+    program: str
+    stdin: str = ""
+    expected_stdout: str | None = None  # compared after stripping trailing white space of lines
+    complete: bool = False  # a Python program must reach its last statement
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A grade that needs no program, from 0 to 1; further measures beside it."""
+
+    value: float
+    measures: Mapping[str, float] = field(default_factory=dict)
+    detail: str = ""
+
+
+Grade = Trial | Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A number that others have printed, and under which protocol."""
+
+    model: str
+    measure: str  # "pass@1", "exact match", "BLEU"
+    value: float  # per cent, as printed
+    source: str  # "arXiv 2308.12950, table 2"
+    protocol: str = ""  # how it differs from the task's own, if it does
+    group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What a number means: stored with it."""
+
+    name: str  # "humaneval"
+    title: str
+    protocol: str  # in words: prompt, shots, truncation, grading, and what the source leaves open
+    source: str  # where the protocol is from
+    measure: Literal["pass@k", "exact match", "mean"]
+    decoding: Decoding
+    data: tuple[Source, ...]
+    ks: tuple[int, ...] = (1,)  # of pass@k; those above the number of samples are left out
+    published: tuple[Published, ...] = ()
+
+
+class Task(Protocol):
+    """A benchmark. Frozen, picklable; every method a pure function."""
+
+    @property
+    def declaration(self) -> Declaration: ...
+
+    def problems(self, files: Mapping[str, bytes]) -> Sequence[Problem]:
+        """All problems in their official order, from the contents of the declared files by name.
+
+        Raises DataError for a file that is not what it should be.
+        """
+
+    def prompt(self, problem: Problem) -> Prompt:
+        """What the model is asked."""
+
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        """How an answer, as the model gave it up to a stop string, is graded."""
+
+    def solution(self, problem: Problem) -> str | None:
+        """An answer that must pass, for the self-test; None where the data holds none."""
+
+    def mutant(self, problem: Problem) -> str | None:
+        """An answer that must not pass, for the self-test; None where none can be made."""

@@ -1,0 +1,1 @@
+"""One small file per benchmark; each states its protocol."""
