@@ -1,7 +1,10 @@
 """Which language a file is in, by its name or its first line, and which group that belongs to."""
 
 import re
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from quipu.data.documents import Document
 
 # What a mixture weighs. JavaScript trains as TypeScript does: the one is nearly the other's subset.
 GROUPS = {
@@ -20,16 +23,16 @@ GROUPS = {
 LANGUAGES = tuple(GROUPS)
 
 _EXTENSIONS = {
-    **dict.fromkeys(("py", "pyi", "pyw", "pyx", "ipynb"), "python"),
+    **dict.fromkeys(("py", "pyi", "pyw", "ipynb"), "python"),
     # C is C++ here, headers too: no reader could tell a `.h` of one from the other's.
     **dict.fromkeys(("c", "h", "cc", "cpp", "cxx", "c++", "hh", "hpp", "hxx", "h++"), "cpp"),
     **dict.fromkeys(("inl", "ipp", "tpp", "txx"), "cpp"),
     "java": "java",
-    **dict.fromkeys(("php", "php5", "php7", "phpt"), "php"),
+    "php": "php",
     **dict.fromkeys(("ts", "tsx", "mts", "cts"), "typescript"),
     **dict.fromkeys(("js", "mjs", "cjs", "jsx"), "javascript"),
     **dict.fromkeys(("cs", "csx"), "csharp"),
-    **dict.fromkeys(("sh", "bash", "bats", "ebuild"), "bash"),
+    **dict.fromkeys(("sh", "bash"), "bash"),
     **dict.fromkeys(("md", "markdown"), "markdown"),
     "rst": "rst",
 }
@@ -42,6 +45,9 @@ _PROSE = re.compile(
     r"(readme|change(s|log)|history|news|release[-_ ]?notes|whats[-_ ]?new|install|contributing"
     r"|hacking|upgrad(e|ing)|migrat(e|ion|ing)|todo|faq|tutorial|overview|design|about)"
     r"([-_.].*)?"
+)
+_NO_PROSE = re.compile(
+    r"(cmakelists|requirements|constraints|robots|spelling|dictionary|wordlist|words)([-_.].*)?"
 )
 _DOCUMENTS = {"doc", "docs", "documentation", "guide", "guides", "manual", "tutorial", "tutorials"}
 _INTERPRETERS = {
@@ -64,9 +70,11 @@ def by_name(path: str) -> str:
     if extension in _EXTENSIONS:
         return _EXTENSIONS[extension]
     if extension == "txt":
-        among = not _DOCUMENTS.isdisjoint(pure.parts[:-1]) and pure.name != "cmakelists.txt"
+        among = not _DOCUMENTS.isdisjoint(pure.parts[:-1]) and not _NO_PROSE.fullmatch(pure.stem)
         return "text" if among or _PROSE.fullmatch(pure.stem) else ""
-    return "text" if _PROSE.fullmatch(pure.name) and not extension else ""
+    # `install` may be a program; INSTALL is for people.
+    shouted = PurePosixPath(path).name.isupper() or pure.name in ("readme", "changelog")
+    return "text" if not extension and shouted and _PROSE.fullmatch(pure.name) else ""
 
 
 def may_have_shebang(path: str) -> bool:
@@ -88,6 +96,17 @@ def language_of(path: str, text: str) -> str:
     if named == "typescript" and text.lstrip()[:200].startswith(("<?xml", "<!DOCTYPE")):
         return ""
     return named or (by_shebang(text) if may_have_shebang(path) else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Languages:
+    """Step: drops documents in other languages than these; looks itself when none is stated."""
+
+    allowed: tuple[str, ...] = LANGUAGES
+
+    def __call__(self, document: Document) -> str | None:
+        language = document.language or language_of(document.path, document.text)
+        return None if language in self.allowed else f"language: {language or 'none of ours'}"
 
 
 def group_of(language: str) -> str:

@@ -74,6 +74,7 @@ _NAMES = {
     **dict.fromkeys(("unlicensed", "other proprietary", "proprietary", "commercial"), PROPRIETARY),
     "mit no attribution mit 0": "MIT-0",
     "wtfpl": "WTFPL",
+    "gnu library or lgpl lgpl": "LGPL-2.0-or-later",
     "0bsd": "0BSD",
     "artistic": "Artistic-1.0",
     "x11": "X11",
@@ -164,7 +165,7 @@ def _translated(text: str) -> str:
             out += ["AND"]
         elif low in ("(", ")", "with"):
             out += [token.upper()]
-        elif out and out[-1] == "WITH":
+        elif len(out) > 1 and out[-1] == "WITH":
             # An exception permits more; one that is not known is as good as none.
             known = _parsed(f"{out[-2]} WITH {token}") or _parsed(
                 f"{out[-2]} WITH {_hyphenated(token)}-exception"
@@ -248,4 +249,4 @@ class Licences:
 
 @lru_cache(maxsize=4096)
 def _allowed(expression: str, allowed: tuple[str, ...]) -> bool:
-    return permits(expression, allowed)
+    return permits(normalise(expression), allowed)

@@ -30,7 +30,7 @@ class Debian:
         configuration = self.private / "apt.conf"
         if not self._ready:
             self._configure(configuration)
-            called("apt-get", ["-c", str(configuration), "update"], self.private)
+            called("apt-get", ["-c", str(configuration), "update", *_ALL_OR_FAIL], self.private)
             self._ready = True
         wanted = package.name + (f"={package.version}" if package.version else "")
         options = ["--download-only", "--only-source"]
@@ -67,6 +67,8 @@ class Debian:
         )
 
 
+# A list that cannot be had is otherwise a warning, and its packages seem not to exist.
+_ALL_OR_FAIL = ("-o", "APT::Update::Error-Mode=any")
 _ASKED = ("LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d")
 
 

@@ -1,6 +1,7 @@
 """Other programs that fetch: pip, npm, apt and git, one at a time and never for ever."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -77,4 +78,11 @@ def _reason(program: str, said: str, folder: Path) -> Exception:
         return Unfetched(f"network: {program} could not reach its registry")
     if any(words in low for words in _ABSENT):
         return Unfetched("not found: no such package or version, or withdrawn")
-    return Unfetched(f"client: {program} failed")
+    return Unfetched(f"client: {program} failed, {_last_line(said)}")
+
+
+def _last_line(said: str) -> str:
+    """What a program said last, without paths: reports leave this machine."""
+    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+    last = next((x for x in reversed(lines) if "error" in x.lower()), lines[-1] if lines else "")
+    return re.sub(r"(?<![\w.])(?:\w+:/)?/[^\s'\"]+", "…", last)[:160]

@@ -67,6 +67,11 @@ def is_licence_text(path: str) -> bool:
     return _LICENCE_TEXT.fullmatch(plain) is not None and languages.by_name(name) not in _CODE
 
 
+def has_readme(name: str) -> bool:
+    """Whether this is a wheel's metadata, where its README is: wheels have none as a file."""
+    return name.endswith(".dist-info/METADATA") and name.count("/") == 1
+
+
 def _is_fact(name: str) -> bool:
     last = name.rpartition("/")[2]
     known = last in METADATA and name.count("/") < METADATA_DEPTH
@@ -88,8 +93,10 @@ def collect(archive: Path, label: str, reading: Reading, into: Contents) -> None
             reason = _unfit(name, member, seen) or _put(name, label, member, reading, found)
             if reason is not None:
                 found.skip(name, reason, member.size)
-    except (TooMuch, Broken) as error:
+    except TooMuch as error:
         into.skip(label, f"archive: {error}")
+    except Broken as error:
+        into.skip(label, f"archive: broken, {error}")
     _merge(found, into, reading, len(tops) == 1 and "" not in tops)
 
 
@@ -97,16 +104,18 @@ def _unfit(name: str, member: Member, seen: dict[str, str]) -> str | None:
     if member.kind != "file":
         return member.kind
     # Two names that differ in case only are one file on some systems: an id must mean one.
-    if (earlier := seen.setdefault(name.casefold(), name)) is not name:
-        return "name: twice" if earlier == name else "name: differs from another in case only"
-    return None
+    earlier = seen.get(name.casefold())
+    if earlier is None:
+        seen[name.casefold()] = name
+        return None
+    return "name: twice" if earlier == name else "name: differs from another in case only"
 
 
 def _put(name: str, label: str, member: Member, reading: Reading, found: Contents) -> str | None:
     """Keep a member as a text or a fact, or say why not."""
     limits = reading.limits
     fact = _is_fact(name)
-    text = bool(languages.by_name(name)) or languages.may_have_shebang(name)
+    text = bool(languages.by_name(name)) or languages.may_have_shebang(name) or has_readme(name)
     wanted = text and reading.may_take(name) and not is_licence_text(name)
     if not wanted and not fact:
         return "language: none of ours" if not text else "take: not asked for"

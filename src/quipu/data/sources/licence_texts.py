@@ -14,6 +14,7 @@ _BSD = (
 )
 _BINARY = "redistributions in binary form must reproduce the above copyright notice"
 _ENDORSE = "may be used to endorse or promote products derived from this software without"
+_AS_PUBLISHED = "general public license as published by the free software foundation"
 _ISC = (
     "permission to use copy modify and or distribute this software for any purpose with or without"
 )
@@ -55,7 +56,27 @@ FINGERPRINTS: dict[str, tuple[str, ...]] = {
     "LGPL-2.1-only": ("gnu lesser general public license version 2.1 february 1999",),
     "LGPL-3.0-only": ("gnu lesser general public license version 3 29 june 2007",),
     "AGPL-3.0-only": ("gnu affero general public license version 3 19 november 2007",),
+    # Not the text, but a notice that points to it.
+    "GPL-1.0-or-later": (f"the gnu {_AS_PUBLISHED}",),
+    "LGPL-2.1-or-later": (f"the gnu lesser {_AS_PUBLISHED}",),
+    "LGPL-2.0-or-later": (f"the gnu library {_AS_PUBLISHED}",),
+    "AGPL-3.0-or-later": (f"the gnu affero {_AS_PUBLISHED}",),
 }
+_GNU = re.compile(r"general\W+public\W+licen[sc]e", re.IGNORECASE)
+# Debian's short copyright files name the text that every machine has.
+_SHELF = {
+    "gpl": "GPL-1.0-or-later",
+    "lgpl": "LGPL-2.0-or-later",
+    "gfdl": "GFDL-1.1-or-later",
+    "artistic": "Artistic-1.0-Perl",
+    "apache 2.0": "Apache-2.0",
+    "mpl 1.1": "MPL-1.1",
+    "mpl 2.0": "MPL-2.0",
+    "bsd": "BSD-3-Clause",
+}
+_ON_SHELF = re.compile(
+    r" usr share common licenses (gpl|lgpl|gfdl|artistic|apache 2.0|mpl [12].[01]|bsd)"
+)
 # A licence's text may contain all of another's; then it is not the other one.
 _NOT_THE_OTHER = {
     "MIT": {"MIT-0"},
@@ -65,6 +86,11 @@ _NOT_THE_OTHER = {
     "Apache-2.0 WITH LLVM-exception": {"Apache-2.0"},
     "Python-2.0": {"PSF-2.0"},
     "PHP-3.01": {"PHP-3.0"},
+    "GPL-2.0-only": {"GPL-1.0-or-later"},
+    "GPL-3.0-only": {"GPL-1.0-or-later"},
+    "LGPL-2.0-only": {"LGPL-2.0-or-later"},
+    "LGPL-2.1-only": {"LGPL-2.1-or-later"},
+    "AGPL-3.0-only": {"AGPL-3.0-or-later"},
 }
 
 
@@ -72,6 +98,14 @@ def _plain(text: str) -> str:
     """Lower-case words, without punctuation, comment marks and markup."""
     text = re.sub(r"<[^<>]{1,80}>", " ", text.lower())
     return " ".join(re.sub(r"[^a-z0-9.]+", " ", re.sub(r"\.(?!\d|com\b)", " ", text)).split())
+
+
+def copyleft_notice(header: str) -> str:
+    """The GNU licence that the first lines of a file point to, "" for none."""
+    if "eneral" not in header or not _GNU.search(header):
+        return ""
+    found = recognised(header)
+    return found if "GPL" in found else ""
 
 
 def recognised(text: str) -> str:
@@ -87,6 +121,7 @@ def _recognised(text: str) -> str:
         for licence, sentences in FINGERPRINTS.items()
         if all(f" {sentence}" in plain for sentence in sentences)
     }
+    found |= {_SHELF[match[1]] for match in _ON_SHELF.finditer(plain)}
     for licence in sorted(found):
         found -= _NOT_THE_OTHER.get(licence, set())
     return " AND ".join(sorted(found))

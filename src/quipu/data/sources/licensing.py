@@ -1,8 +1,8 @@
 """Which licence each file of a package has, from what the package says about itself.
 
-The nearest word counts: a file's own SPDX line, then debian/copyright, then the licence text of the
-nearest folder that has one we recognise, then the package's metadata, then the licence text
-beside it.
+The nearest word counts: a file's own SPDX lines, then debian/copyright, then a notice of a GNU
+licence in the file's first lines, then the licence text of the nearest folder that has one we
+recognise, then the package's metadata, then the licence text beside it.
 """
 
 import json
@@ -15,13 +15,13 @@ from functools import lru_cache
 from quipu.data.licences import PROPRIETARY, SOME_BSD, normalise
 from quipu.data.sources.contents import DEBIAN_COPYRIGHT, is_licence_text
 from quipu.data.sources.debian import copyright_licences
-from quipu.data.sources.licence_texts import recognised
+from quipu.data.sources.licence_texts import copyleft_notice, recognised
 
 LicenceOf = Callable[[str, str], str]
 _TAG = re.compile(
     r"^\W{0,8}SPDX-License-Identifier:[ \t]*([^\n]+?)[ \t]*(?:\*/|-->|#})?[ \t]*$", re.M
 )
-_TAG_WITHIN = 2000  # characters
+HEADER = 3000  # characters of a file that may say its licence
 _VAGUE = ("", SOME_BSD)  # a licence text beside it says more
 
 
@@ -40,11 +40,12 @@ def licences_of(ecosystem: str, facts: Mapping[str, bytes]) -> LicenceOf:
         return nested.get(folder) or of_folder(folder.rpartition("/")[0])
 
     def licence(path: str, text: str) -> str:
-        if (tag := _TAG.search(text, 0, _TAG_WITHIN)) is not None:
-            return normalise(tag[1])
-        if ecosystem == "debian" and (name := debian(path)) is not None:
-            return normalise(name)
-        return of_folder(path.rpartition("/")[0])
+        header = text[:HEADER]
+        if tags := _TAG.findall(header):
+            return normalise(" AND ".join(f"({tag})" for tag in tags))
+        if ecosystem == "debian" and (licence := debian(path)) is not None:
+            return licence
+        return copyleft_notice(header) or of_folder(path.rpartition("/")[0])
 
     return licence
 
@@ -153,3 +154,12 @@ def _of_pyproject(text: str, licence_texts: Mapping[str, str]) -> str:
         return licence
     classifiers = project.get("classifiers")
     return normalise([str(c) for c in classifiers]) if isinstance(classifiers, list) else ""
+
+
+def readme(metadata: str) -> tuple[str, str]:
+    """The description in core metadata, which is the package's README, and its language."""
+    fields = HeaderParser().parsestr(metadata)
+    kind = str(fields.get("Description-Content-Type") or "text/x-rst").partition(";")[0].strip()
+    language = {"text/markdown": "markdown", "text/plain": "text"}.get(kind.lower(), "rst")
+    body = fields.get_payload()
+    return (body if isinstance(body, str) else "").strip("\n") + "\n", language

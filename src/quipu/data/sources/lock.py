@@ -1,7 +1,7 @@
 """What has been fetched: one line per archive, so that nothing is fetched twice or changes."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from quipu import jsonl
@@ -26,31 +26,25 @@ def files_of(archive: Path) -> list[tuple[Path, str | None]]:
     return [(archive, None), *((archive.parent / part.file, part.sha256) for part in parts)]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Lock:
-    """The lock file of a folder of archives."""
+    """The lock file of a folder of archives. DataError for one that cannot be read."""
 
-    folder: Path
-
-    @property
-    def path(self) -> Path:
-        """Where it lies."""
-        return self.folder / LOCK
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / LOCK
+        self._found: dict[tuple[str, str, str], Archive] = {}
+        if self.path.exists():
+            self._drop_unfinished_line()
+            for line in jsonl.read(self.path):
+                self._remember(_archive(line, self.path))
 
     def archives(self) -> list[Archive]:
-        """All lines; of two for one package the later counts. DataError."""
-        if not self.path.exists():
-            return []
-        found: dict[tuple[str, str, str], Archive] = {}
-        for line in jsonl.read(self.path):
-            archive = self._archive(line)
-            package = archive.package
-            found[package.ecosystem, package.name, package.version] = archive
-        return list(found.values())
+        """All that was fetched; of two lines for one package the later counts."""
+        return list(self._found.values())
 
     def find(self, package: Package) -> Archive | None:
         """The archive of a package; without a version, the last one of that name."""
-        for archive in reversed(self.archives()):
+        for archive in reversed(self._found.values()):
             locked = archive.package
             same = (locked.ecosystem, locked.name) == (package.ecosystem, package.name)
             if same and package.version in ("", locked.version):
@@ -59,18 +53,11 @@ class Lock:
 
     def add(self, archive: Archive) -> None:
         """Record an archive."""
-        jsonl.append(
-            self.path,
-            {
-                "ecosystem": archive.package.ecosystem,
-                "name": archive.package.name,
-                "version": archive.package.version,
-                "file": archive.file,
-                "sha256": archive.sha256,
-                "bytes": archive.bytes,
-                "origin": archive.origin,
-            },
-        )
+        package = archive.package
+        line = {"ecosystem": package.ecosystem, "name": package.name, "version": package.version}
+        facts = {"file": archive.file, "sha256": archive.sha256, "bytes": archive.bytes}
+        jsonl.append(self.path, {**line, **facts, "origin": archive.origin})
+        self._remember(archive)
 
     def trouble(self, archive: Archive) -> str | None:
         """Why an archive on disk is not what was locked; None when it is."""
@@ -85,22 +72,32 @@ class Lock:
             return f"missing: {archive.file}"
         return None
 
-    def _archive(self, line: dict[str, object]) -> Archive:
-        try:
-            package = Package(
-                ecosystem=str(line["ecosystem"]),
-                name=str(line["name"]),
-                version=str(line["version"]),
-            )
-            return Archive(
-                package=package,
-                file=str(line["file"]),
-                sha256=str(line["sha256"]),
-                bytes=int(str(line["bytes"])),
-                origin=str(line["origin"]),
-            )
-        except (KeyError, ValueError) as error:
-            raise DataError(
-                f"lock of {self.folder.name}", got=f"a line without {error}",
-                remedy="remove that line; what it names is fetched again",
-            ) from error  # fmt: skip
+    def _remember(self, archive: Archive) -> None:
+        package = archive.package
+        key = (package.ecosystem, package.name, package.version)
+        self._found.pop(key, None)  # so that the later one comes last
+        self._found[key] = archive
+
+    def _drop_unfinished_line(self) -> None:
+        """A run that was killed, or found the disk full, may leave half a line."""
+        content = self.path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            with self.path.open("r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+
+
+def _archive(line: dict[str, object], path: Path) -> Archive:
+    try:
+        ecosystem, name, version = (str(line[k]) for k in ("ecosystem", "name", "version"))
+        return Archive(
+            package=Package(ecosystem=ecosystem, name=name, version=version),
+            file=str(line["file"]),
+            sha256=str(line["sha256"]),
+            bytes=int(str(line["bytes"])),
+            origin=str(line["origin"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise DataError(
+            f"{path} has a line without {error}",
+            remedy="remove that line; what it names is fetched again",
+        ) from error

@@ -1,6 +1,8 @@
 """Notebooks as scripts: code as it is, prose as comments, commands to the shell commented out."""
 
+import ast
 import json
+import warnings
 
 
 class NotANotebook(Exception):
@@ -51,8 +53,20 @@ def _cell(cell: dict[str, object]) -> str:
         # A cell whose first line is %%bash and the like is in another language altogether.
         if lines[0].lstrip().startswith("%%"):
             return "\n".join(_comment(line) for line in lines)
+        if _is_python("\n".join(lines)):  # then a line that begins with % goes on from the last
+            return "\n".join(lines)
         return "\n".join(_without_magic(line) for line in lines)
     return "\n".join(_comment(line) for line in lines)
+
+
+def _is_python(text: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes in other people's strings
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+    return True
 
 
 def _comment(line: str) -> str:

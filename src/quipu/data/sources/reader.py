@@ -9,8 +9,8 @@ from pathlib import Path
 from quipu.data import languages
 from quipu.data.documents import Document
 from quipu.data.sources import licensing, notebooks
-from quipu.data.sources.contents import Contents, Reading, collect
-from quipu.data.sources.debian import debian_parts
+from quipu.data.sources.contents import DEBIAN_COPYRIGHT, Contents, Reading, collect, has_readme
+from quipu.data.sources.debian import copyright_in_diff, debian_parts
 from quipu.data.sources.limits import Limits
 from quipu.data.sources.names import taken
 from quipu.data.sources.packages import Archive, Package, Skipped
@@ -31,6 +31,10 @@ def read(archive: Archive, folder: Path, limits: Limits = LIMITS) -> Iterator[Do
     contents = Contents()
     for file, label, reading in _parts(archive, folder, limits):
         collect(file, label, reading, contents)
+    if archive.file.endswith(".dsc") and DEBIAN_COPYRIGHT not in contents.facts:
+        found = copyright_in_diff(folder / archive.file, limits.licence_bytes)
+        if found is not None:
+            contents.facts[DEBIAN_COPYRIGHT] = found
     licence_of = licensing.licences_of(archive.package.ecosystem, contents.facts)
     skipped = sorted(contents.skipped, key=lambda s: (s.path, s.reason, s.bytes), reverse=True)
     for path in sorted(contents.texts):
@@ -69,6 +73,8 @@ def _document(
         return Skipped(path=path, reason="encoding: NUL", bytes=len(content))
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     language = languages.language_of(path, text)
+    if has_readme(path):
+        text, language = licensing.readme(text)
     if not language:
         return Skipped(path=path, reason="language: none of ours", bytes=len(content))
     if path.lower().endswith(".ipynb"):
@@ -132,8 +138,8 @@ def _line(line: bytes, package: Package) -> Document | str:
     if not fields["text"].strip():
         return "empty"
     language = fields["language"] or languages.language_of(fields["path"], fields["text"])
+    fields["group"] = fields["group"] or languages.group_of(language) or "prose"
     fields["language"] = language or "text"
-    fields["group"] = fields["group"] or languages.group_of(fields["language"]) or "prose"
     fields["package"] = fields["package"] or package.full_name
     fields["version"] = fields["version"] or package.version
     fields["sha256"] = fields["sha256"] or hashlib.sha256(content).hexdigest()
