@@ -4,7 +4,8 @@ import sysconfig
 from pathlib import Path
 
 from quipu.config import SIZES
-from quipu.data.documents import Folder, NotTables, Parses, PathHasNo, SaneLines
+from quipu.data.documents import Folder, NotTables, PathHasNo, SaneLines
+from quipu.data.steps.syntax import Parses
 from quipu.train.recipe import TrainRecipe
 
 # Packages that this one and PyTorch bring along: PSF, BSD, MIT and Apache licences.

@@ -1,12 +1,11 @@
 """Source files as documents, and the steps that drop some of them.
 
-A step is a value `document -> reason to drop | None`; nothing else to inherit. The folder source
-reads files in sorted order, so the same files give the same documents on any machine.
+A step is a value `document -> reason to drop | None`; nothing else to inherit. Those of corpora are
+in `quipu.data.steps`. The folder source reads files in sorted order, so the same files give the
+same documents on any machine.
 """
 
-import ast
 import hashlib
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ class Document:
 
 
 Step = Callable[[Document], str | None]
+Map = Callable[[Document], Document]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,20 +72,6 @@ class NotTables:
         visible = [c for c in document.text if not c.isspace()]
         letters = sum(c.isalpha() for c in visible)
         return None if letters >= self.least_letters * len(visible) else "few letters"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parses:
-    """Drops what Python cannot parse."""
-
-    def __call__(self, document: Document) -> str | None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes in other people's strings
-            try:
-                ast.parse(document.text)
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                return "does not parse"
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)

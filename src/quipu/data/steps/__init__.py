@@ -1,0 +1,1 @@
+"""Steps of the pipeline: values `document -> reason to drop | None` and `document -> document`."""
