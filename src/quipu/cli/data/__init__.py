@@ -4,7 +4,7 @@ import argparse
 from importlib import import_module
 
 # In the order of the help text. Each module has `register(subparsers)`.
-VERBS: tuple[str, ...] = ("fetch",)
+VERBS: tuple[str, ...] = ("fetch", "apply")
 
 
 def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
