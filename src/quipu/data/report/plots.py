@@ -1,0 +1,255 @@
+"""Plots of the report, as SVG pictures inside the page. Equal counts give equal bytes."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from quipu.data.report import wording
+from quipu.data.report.facts import (
+    JACCARD_BINS,
+    LENGTH_BINS,
+    QUALITY_BINS,
+    Counts,
+    Facts,
+    Tally,
+    by_bytes,
+)
+
+WIDTH = 7.2  # inches
+ROW = 0.34  # of a bar
+INK, FAINT = "#26323a", "#8a969d"
+KEPT_COLOUR = "#2f6690"
+# Steps of the flow, in the order in which they are stacked after what is kept.
+FLOW = (
+    ("kept", "kept", KEPT_COLOUR),
+    ("exact duplicate", "exact copy", "#c26a5a"),
+    ("near duplicate", "near copy", "#e0a08f"),
+    ("tests", "tests", "#8d6cab"),
+    ("vendored", "vendored", "#c3b1d6"),
+    ("generated", "generated", "#edae49"),
+    ("licence", "licence", "#5c5346"),
+    ("cap", "over the cap", "#66a182"),
+)
+REST = ("other steps", "#cdd3d6")
+_STYLE = {
+    "svg.hashsalt": "quipu",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+}
+
+
+def _picture(draw: Callable[[Any], None], height: float) -> str:
+    """A figure with one pair of axes, as a data URI."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _bars(
+    names: Sequence[str], values: Sequence[float], labels: Sequence[str], colours: Sequence[str]
+) -> str:
+    """Horizontal bars, the first on top, with a label after each."""
+
+    def draw(axes: Any) -> None:
+        places = np.arange(len(names))
+        axes.barh(places, values, color=list(colours), height=0.68)
+        axes.set_yticks(places, names)
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_visible(False)
+        axes.spines[["bottom", "left"]].set_visible(False)
+        most = max(values, default=1.0) or 1.0
+        axes.set_xlim(0, most * 1.32)
+        for place, value, label in zip(places, values, labels, strict=True):
+            axes.text(value + most * 0.012, place, label, va="center", fontsize=8.5)
+
+    return _picture(draw, 0.35 + ROW * max(len(names), 1))
+
+
+def _tally_bars(tallies: dict[str, Tally], colours: Sequence[str], whole: int) -> str:
+    return _bars(
+        [name if len(name) <= 34 else name[:33] + "…" for name in tallies],
+        [tally.bytes for tally in tallies.values()],
+        [
+            f"{wording.size(t.bytes)} · {wording.share(t.bytes, whole)} · "
+            f"{wording.number(t.documents)} files"
+            for t in tallies.values()
+        ],
+        colours,
+    )
+
+
+def _colour(group: str) -> str:
+    return wording.COLOURS.get(group, wording.OTHER_COLOUR)
+
+
+def groups(facts: Facts) -> str:
+    """Bytes and documents of each group."""
+    names = wording.in_order(dict(facts.groups))
+    return _tally_bars(
+        {wording.group(name): facts.groups[name] for name in names},
+        [_colour(name) for name in names],
+        facts.kept.bytes,
+    )
+
+
+def languages(facts: Facts) -> str:
+    """Bytes and documents of each language."""
+    named = {wording.group(n): tally for n, tally in by_bytes(facts.languages).items()}
+    return _tally_bars(named, [KEPT_COLOUR] * len(named), facts.kept.bytes)
+
+
+def licences(facts: Facts, most: int = 14) -> str:
+    """Bytes under each licence; rare ones together."""
+    shown = _with_rest(by_bytes(facts.licences), most)
+    return _tally_bars(shown, ["#66a182"] * len(shown), facts.kept.bytes)
+
+
+def dropped(facts: Facts, most: int = 16) -> str:
+    """Bytes that each step took out."""
+    shown = _with_rest(facts.dropped_by_step(), most)
+    return _tally_bars(shown, ["#c26a5a"] * len(shown), facts.read.bytes)
+
+
+def _with_rest(tallies: dict[str, Tally], most: int) -> dict[str, Tally]:
+    names = list(tallies)
+    shown = {name: tallies[name] for name in names[:most]}
+    rest = [tallies[name] for name in names[most:]]
+    if rest:
+        shown[f"{len(rest)} others"] = Tally(
+            documents=sum(t.documents for t in rest), bytes=sum(t.bytes for t in rest)
+        )
+    return shown
+
+
+def flow(facts: Facts) -> str:
+    """What became of each group's bytes: shares, stacked."""
+    names = wording.in_order({*facts.groups, *(group for group in facts.steps if group)})
+    named = {step for step, _, _ in FLOW}
+    stacks = [(label, colour, [_step_bytes(facts, g, s) for g in names]) for s, label, colour in FLOW]
+    rest = [
+        float(sum(t.bytes for step, t in facts.steps[group].items() if step not in named))
+        if group in facts.steps
+        else 0.0
+        for group in names
+    ]
+    stacks.append((*REST, rest))
+    whole = np.maximum(np.sum([values for _, _, values in stacks], axis=0), 1)
+
+    def draw(axes: Any) -> None:
+        left = np.zeros(len(names))
+        places = np.arange(len(names))
+        for label, colour, values in stacks:
+            widths = np.array(values) / whole
+            if widths.any():
+                axes.barh(places, widths, left=left, color=colour, label=label, height=0.68)
+            left = left + widths
+        for place, kept in zip(places, np.array(stacks[0][2]) / whole, strict=True):
+            if kept > 0.08:
+                axes.text(kept / 2, place, f"{kept:.0%}", ha="center", va="center", color="white")
+        axes.set_yticks(places, [wording.group(name) for name in names])
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlim(0, 1)
+        axes.set_xticks(np.linspace(0, 1, 5), ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axes.invert_yaxis()
+        axes.spines[["left"]].set_visible(False)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.08), ncols=5, frameon=False)
+
+    return _picture(draw, 1.2 + ROW * max(len(names), 1))
+
+
+def _step_bytes(facts: Facts, group: str, step: str) -> float:
+    if step == "kept":
+        return float(facts.groups[group].bytes if group in facts.groups else 0)
+    steps = facts.steps.get(group, {})
+    return float(steps[step].bytes if step in steps else 0)
+
+
+def lengths(counts: dict[str, Counts], unit: str) -> str:
+    """How long documents are: the share of each group's documents in each doubling."""
+    names = wording.in_order(dict(counts))
+    seen = [np.flatnonzero(counts[name]) for name in names if counts[name].any()]
+    first = min((int(bins[0]) for bins in seen), default=0)
+    last = max((int(bins[-1]) for bins in seen), default=LENGTH_BINS - 1)
+
+    def draw(axes: Any) -> None:
+        for name in names:
+            of = counts[name][first : last + 1]
+            axes.plot(
+                np.arange(first, last + 1) + 0.5,
+                of / max(of.sum(), 1),
+                color=_colour(name.removeprefix("held-out-")),
+                label=wording.group(name),
+                linewidth=1.8,
+                marker="o",
+                markersize=2.5,
+            )
+        ticks = np.arange(first, last + 2, 2)
+        axes.set_xticks(ticks, [_power(int(tick)) for tick in ticks])
+        axes.set_xlabel(f"{unit} in a file")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", color="#e6eaec", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.legend(frameon=False, fontsize=8)
+
+    return _picture(draw, 2.9)
+
+
+def _power(exponent: int) -> str:
+    for step, suffix in ((20, " Mi"), (10, " Ki")):
+        if exponent >= step:
+            return f"{2 ** (exponent - step)}{suffix}"
+    return str(2**exponent)
+
+
+def quality(facts: Facts) -> str:
+    """The quality scores of each group, one row each."""
+    names = wording.in_order(dict(facts.quality))
+
+    def draw(axes: Any) -> None:
+        edges = np.linspace(0, 1, QUALITY_BINS + 1)
+        for place, name in enumerate(names):
+            heights = facts.quality[name] / max(int(facts.quality[name].max()), 1) * 0.85
+            base = len(names) - 1 - place
+            axes.stairs(base + heights, edges, baseline=base, fill=True, color=_colour(name))
+        axes.set_yticks(
+            np.arange(len(names))[::-1] + 0.3, [wording.group(name) for name in names]
+        )
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["left"]].set_visible(False)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("quality score")
+
+    return _picture(draw, 0.6 + 0.42 * max(len(names), 1))
+
+
+def jaccard(facts: Facts) -> str:
+    """How alike removed near copies are to what stays."""
+
+    def draw(axes: Any) -> None:
+        edges = np.linspace(0.7, 1, JACCARD_BINS + 1)
+        axes.stairs(facts.jaccard, edges, fill=True, color="#e0a08f")
+        axes.set_xlabel("Jaccard similarity to the file that stays")
+        axes.set_ylabel("files")
+        axes.set_xlim(0.7, 1)
+
+    return _picture(draw, 2.2)
