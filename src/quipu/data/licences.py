@@ -187,8 +187,8 @@ def _parsed(text: str) -> Any:
     try:
         found = _licensing().parse(text)
         unknown = set(_licensing().unknown_license_keys(found))
-    except (_errors(), RecursionError, AttributeError, TypeError, IndexError):
-        return None
+    except (_errors(), AssertionError, RecursionError, AttributeError, TypeError, IndexError):
+        return None  # the parser of expressions stumbles over some texts, such as "(&0"
     if found is None or unknown - OURS:
         return None
     return found
