@@ -100,7 +100,9 @@ class Facts:
     @property
     def read(self) -> Tally:
         """All documents that were looked at: files of a language we know."""
-        dropped = [tally for group, steps in self.steps.items() if group for tally in steps.values()]
+        dropped = [
+            tally for group, steps in self.steps.items() if group for tally in steps.values()
+        ]
         return _sum([self.kept, *dropped])
 
     @property
@@ -192,7 +194,17 @@ def _rows(path: Path, columns: list[str]) -> Iterator[tuple[Any, ...]]:
 
 
 def _count_documents(path: Path, facts: Facts) -> None:
-    columns = "package version licence language group bytes quality state split".split()
+    columns = [
+        "package",
+        "version",
+        "licence",
+        "language",
+        "group",
+        "bytes",
+        "quality",
+        "state",
+        "split",
+    ]
     for row in _rows(path, columns):
         package, version, licence, language, group, size, quality, state, split = row
         of_package = facts.packages.setdefault(package, PackageFacts())
@@ -212,9 +224,7 @@ def _count_documents(path: Path, facts: Facts) -> None:
             of_package.held_out = True
 
 
-def _count_dropped(
-    facts: Facts, package: PackageFacts, group: str, size: int, reason: str
-) -> None:
+def _count_dropped(facts: Facts, package: PackageFacts, group: str, size: int, reason: str) -> None:
     step = step_of(reason)
     facts.steps[group][step].add(size)
     if step.endswith("duplicate"):

@@ -144,7 +144,9 @@ def flow(facts: Facts) -> str:
     """What became of each group's bytes: shares, stacked."""
     names = wording.in_order({*facts.groups, *(group for group in facts.steps if group)})
     named = {step for step, _, _ in FLOW}
-    stacks = [(label, colour, [_step_bytes(facts, g, s) for g in names]) for s, label, colour in FLOW]
+    stacks = [
+        (label, colour, [_step_bytes(facts, g, s) for g in names]) for s, label, colour in FLOW
+    ]
     rest = [
         float(sum(t.bytes for step, t in facts.steps[group].items() if step not in named))
         if group in facts.steps
@@ -231,9 +233,7 @@ def quality(facts: Facts) -> str:
             heights = facts.quality[name] / max(int(facts.quality[name].max()), 1) * 0.85
             base = len(names) - 1 - place
             axes.stairs(base + heights, edges, baseline=base, fill=True, color=_colour(name))
-        axes.set_yticks(
-            np.arange(len(names))[::-1] + 0.3, [wording.group(name) for name in names]
-        )
+        axes.set_yticks(np.arange(len(names))[::-1] + 0.3, [wording.group(name) for name in names])
         axes.tick_params(axis="y", length=0)
         axes.spines[["left"]].set_visible(False)
         axes.set_xlim(0, 1)
