@@ -3,8 +3,9 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from quipu.errors import DataError
@@ -35,36 +36,33 @@ def disk_full(folder: Path) -> DataError:
     )
 
 
-def called(
-    program: str,
-    arguments: Sequence[str],
-    folder: Path,
-    *,
-    environment: Mapping[str, str] | None = None,
-    timeout_s: float = TIMEOUT_S,
-) -> str:
+def called(program: str, arguments: Sequence[str], folder: Path) -> str:
     """Run a program in a folder and return what it printed; Unfetched, DataError (disk full)."""
     found = shutil.which(program)
     if found is None:
         raise Unfetched(f"client: {program} is not installed")
     # Messages are judged below: they must not be translated.
     variables = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        done = subprocess.run(
-            [found, *arguments],
-            cwd=folder,
-            env={**variables, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Unfetched(f"network: {program} took longer than {timeout_s:g} s") from error
-    if done.returncode != 0:
-        said = (done.stderr + b"\n" + done.stdout).decode("utf-8", "replace")
-        raise _reason(program, said, folder)
-    return done.stdout.decode("utf-8", "replace")
+    with subprocess.Popen(
+        [found, *arguments],
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # so that what it has started can be ended with it
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise Unfetched(f"network: {program} took longer than {TIMEOUT_S:g} s") from error
+        except BaseException:  # such as Ctrl-C, which the session of its own keeps from it
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode != 0:
+        raise _reason(program, (err + b"\n" + out).decode("utf-8", "replace"), folder)
+    return out.decode("utf-8", "replace")
 
 
 def _reason(program: str, said: str, folder: Path) -> Exception:
