@@ -6,6 +6,8 @@ next ones only, so no band gives a document more than `max(all_pairs / 2, stars 
 pairs on average. Which ones depends on the documents alone, not on how they were numbered.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,40 +20,49 @@ _SHIFT = np.uint64(32)
 _LOW = np.uint64(2**32 - 1)
 
 
-def bucket_pairs(keys: Hashes, numbers: Numbers, near: Near) -> Pairs:
-    """Candidates of one band, sorted and unique; `numbers` from most to least preferred.
+def bucket_pairs(
+    keys: Hashes, numbers: Numbers, near: Near, at_once: int = 1 << 22
+) -> Iterator[Pairs]:
+    """Candidates of one band; `numbers` from most to least preferred, with their keys in this band.
 
-    `keys` are the documents' keys in this band, in the same order.
+    In arrays, each sorted and unique, of `at_once` pairs or little more: one bucket's.
     """
     order = np.argsort(keys, kind="stable")
     keys, numbers = keys[order], numbers[order]
     starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else order
     sizes = np.diff(np.append(starts, len(keys)))
-    shared = sizes > 1
-    member = np.repeat(shared, sizes)
-    sizes = sizes[shared]
+    numbers = numbers[np.repeat(sizes > 1, sizes)]
+    sizes = sizes[sizes > 1]
+    large = sizes > near.all_pairs
+    counts = np.where(large, sizes * (near.stars + near.neighbours), sizes * (sizes - 1) // 2)
+    turn = np.cumsum(counts) // at_once
+    ends = np.append(0, np.cumsum(sizes))
+    for which in np.unique(turn):
+        first, last = np.searchsorted(turn, (which, which + 1))
+        found = _pairs_of(sizes[first:last], large[first:last], near)
+        here = numbers[ends[first] : ends[last]]
+        yield np.unique(np.concatenate([packed(here[left], here[right]) for left, right in found]))
+
+
+def _pairs_of(
+    sizes: Numbers, large: npt.NDArray[np.bool_], near: Near
+) -> Iterator[tuple[Numbers, Numbers]]:
+    """Positions in consecutive buckets of these sizes that make pairs."""
     bucket = np.repeat(np.arange(len(sizes)), sizes)
-    large = np.repeat(sizes > near.all_pairs, sizes)
-    numbers = numbers[member]
-    found = [
-        *_neighbours(bucket, np.where(large, near.neighbours, near.all_pairs)),
-        *_stars(bucket, large, near.stars),
-    ]
-    pairs = [packed(numbers[left], numbers[right]) for left, right in found]
-    return np.unique(np.concatenate(pairs)) if pairs else np.empty(0, dtype=np.uint64)
+    reach = np.where(large, near.neighbours, near.all_pairs)
+    yield from _neighbours(bucket, np.repeat(reach, sizes))
+    yield from _stars(bucket, np.repeat(large, sizes), near.stars)
 
 
-def _neighbours(bucket: Numbers, reach: Numbers) -> list[tuple[Numbers, Numbers]]:
+def _neighbours(bucket: Numbers, reach: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
     """Positions of pairs in one bucket at most `reach` apart."""
-    found: list[tuple[Numbers, Numbers]] = []
     left = np.arange(len(bucket))
     for distance in range(1, int(reach.max(initial=0)) + 1):
         left = left[left + distance < len(bucket)]
         left = left[(bucket[left] == bucket[left + distance]) & (reach[left] >= distance)]
         if not len(left):
-            break
-        found.append((left, left + distance))
-    return found
+            return
+        yield left, left + distance
 
 
 def _stars(

@@ -1,13 +1,14 @@
 """Duplicates among documents that fit in memory, for streams of JSON lines and for tests."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from quipu.data.dedup.bands import bucket_pairs, unpacked
+from quipu.data.dedup.bands import Numbers, bucket_pairs, unpacked
 from quipu.data.dedup.choose import (
     Duplicate,
     Preference,
+    Similarities,
     choose,
     preference,
     removals,
@@ -47,8 +48,9 @@ def find_duplicates(documents: Iterable[Document], near: Near | None) -> list[Du
         # Buckets take the digest in place of the id, as the form on disk does: same candidates.
         unique = sorted(first.values(), key=lambda index: (order[index][0], digests[index]))
         texts = [shingles[digests[index]] for index in unique]
-        found = _similar(texts, near)
-        removed = choose(order, ((unique[a], unique[b], j) for a, b, j in found))
+        low, high, similarity = _similar(texts, near)
+        numbers = np.array(unique, dtype=np.int64)
+        removed = choose(order, numbers[low], numbers[high], similarity)
     return sorted(removals(order, copies, removed))
 
 
@@ -68,14 +70,12 @@ def _preferred_of_equals(order: Sequence[Preference], digests: Sequence[bytes]) 
     return first
 
 
-def _similar(shingles: Sequence[Hashes], near: Near) -> Iterator[tuple[int, int, float]]:
+def _similar(shingles: Sequence[Hashes], near: Near) -> tuple[Numbers, Numbers, Similarities]:
     """Near duplicates among shingle sets that come with those of highest quality first."""
-    if not shingles:
-        return
-    keys = np.stack([band_keys(one, near) for one in shingles], axis=1)
     numbers = np.arange(len(shingles))
-    pairs = np.unique(np.concatenate([bucket_pairs(band, numbers, near) for band in keys]))
-    found = similarities(pairs, shingles, near.jaccard)
-    low, high = unpacked(pairs)
-    for index in np.flatnonzero(found >= near.jaccard):
-        yield int(low[index]), int(high[index]), float(found[index])
+    keys = np.array([band_keys(one, near) for one in shingles], dtype=np.uint64)
+    found = (pairs for band in keys.T for pairs in bucket_pairs(band, numbers, near))
+    pairs = np.unique(np.concatenate([np.empty(0, dtype=np.uint64), *found]))
+    similarity = similarities(pairs, shingles, near.jaccard)
+    enough = similarity >= near.jaccard
+    return (*unpacked(pairs[enough]), similarity[enough])

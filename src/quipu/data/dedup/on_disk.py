@@ -1,12 +1,12 @@
 """Duplicates among parquet parts of any size.
 
-Memory is, at most, per process:
+Memory is, at most, per process, besides what Python and its libraries take:
 
-    the larger of `memory` bytes (tables of one hash partition) and the signatures of the largest
-    part (8 (bands + 4) bytes a document), and besides
-    1 byte a document
-    + 32 bytes a candidate document
-    + about 500 bytes for each document that is removed or truly similar to another, at the end
+    the larger of `memory` bytes (tables of one partition; 40 MB where it is less, for one bucket
+    of `Near.all_pairs`) and the signatures of the largest part: 16 (bands + 4) bytes a document
+    + 1 byte a document
+    + 32 bytes a candidate document while pairs are verified
+    + at the end, 100 bytes a truly similar pair and 500 a document removed or similar to another
 
 Shingles are on disk, for candidates only: about 1.5 times their text.
 """

@@ -157,7 +157,7 @@ def _copies(signed: Signed, numbers: Numbers) -> Numbers:
 
 
 def pair(output: Path, signed: Signed, near: Near, copies: Path, band: int, memory: int) -> None:
-    """Candidate pairs of one band: uint64, sorted and unique within each partition."""
+    """Candidate pairs of one band: uint64, sorted and unique within stretches."""
     alive = np.ones(signed.documents, dtype=bool)
     alive[np.load(copies)[:, 0]] = False
     of = partitions(signed.documents, pair_bytes(near), memory)
@@ -172,13 +172,13 @@ def pair(output: Path, signed: Signed, near: Near, copies: Path, band: int, memo
             quality = signed.qualities(numbers)
             quality = np.where(np.isnan(quality), np.inf, -quality)  # as `preference` has it
             order = np.lexsort((low, high, quality))
-            file.write(bucket_pairs(keys[order], numbers[order], near).tobytes())
+            for found in bucket_pairs(keys[order], numbers[order], near, memory // 64 + 1):
+                file.write(found.tobytes())
 
 
 def pair_bytes(near: Near) -> int:
     """Working memory of `pair` for each document of a partition."""
-    most = max(near.all_pairs // 2, near.stars + near.neighbours)
-    return 96 + 32 * most
+    return 96 + 64 * (near.stars + near.neighbours)  # should all be in one bucket
 
 
 def read_pairs(file: Path) -> Pairs:
@@ -274,10 +274,10 @@ def settle(output: Path, signed: Signed, copies: Path, verified: Sequence[Path])
         for number, quality in zip(numbers.tolist(), qualities, strict=True)
     ]
     low, high = np.searchsorted(numbers, pairs["low"]), np.searchsorted(numbers, pairs["high"])
-    similar_pairs = zip(low.tolist(), high.tolist(), pairs["jaccard"].tolist(), strict=True)
+    removed = choose(order, low, high, pairs["jaccard"])
     stands_for = np.searchsorted(numbers, copied)
     first = dict(stands_for.tolist())
-    write_duplicates(output, sorted(removals(order, first, choose(order, similar_pairs))))
+    write_duplicates(output, sorted(removals(order, first, removed)))
 
 
 def write_duplicates(output: Path, duplicates: Sequence[Duplicate]) -> None:
