@@ -28,14 +28,14 @@ from quipu.data.dedup.verify import similarities
 
 HERE = Path(__file__).resolve().parent
 PEER_PACKAGES = (
-    "datatrove", "nltk", "orjson", "pyarrow", "regex", "spacy", "tokenizers", "xxhash",
+    "datatrove", "nltk", "orjson", "pyarrow", "regex", "spacy", "tokenizers", "xxhash<4",
 )  # fmt: skip
 NEAR = Near()
 SPEED_FILES = 4000  # of all; the peer takes minutes for them
 NAMES = {
     "quipu": "Quipu",
     "datatrove": "datatrove",
-    "datatrove words": "datatrove without spaCy and SHA-1",
+    "datatrove words": "datatrove without spaCy",
 }
 
 
@@ -65,7 +65,7 @@ def report(setting: Setting) -> str:
         "Quipu's time has all stages: signatures, buckets, shingles of the candidates, their true "
         "Jaccard similarity, the choice. datatrove's has signatures, buckets and clusters (its "
         "defaults: 5-grams, 14 buckets of 8 hashes); it compares no texts. In the last line a "
-        "regular expression stands for its tokenizer of English and xxHash for SHA-1.",
+        "regular expression stands for its tokenizer of English.",
         f"## Found, at Jaccard {NEAR.jaccard}",
         f"{len(files)} files, {_megabytes(files):.0f} MB.",
         _found_table(found),

@@ -3,8 +3,8 @@
 python run_datatrove.py PART WORK [words]
 
 Its MinHash pipeline as its documentation has it: signatures, buckets, clusters. With `words` its
-tokenizer for English is replaced by one regular expression and its SHA-1 by xxHash, to see what is
-left without the two slowest pieces.
+tokenizer for English is replaced by one regular expression, to see what is left without its slowest
+piece.
 """
 
 import json
@@ -13,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-import xxhash
 from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.dedup import (
     MinhashDedupBuckets,
@@ -22,7 +21,6 @@ from datatrove.pipeline.dedup import (
 )
 from datatrove.pipeline.dedup.minhash import MinhashConfig
 from datatrove.pipeline.readers import ParquetReader
-from datatrove.utils.hashing import HashConfig
 
 
 class Words:
@@ -37,12 +35,10 @@ def main() -> None:
     """Three stages, one after another in this process."""
     part, work = map(Path, sys.argv[1:3])
     light = sys.argv[3:] == ["words"]
-    config = MinhashConfig(hash_config=HashConfig(precision=64))
+    config = MinhashConfig()
     signature = MinhashDedupSignature(str(work / "signatures"), config=config)
     if light:
         signature.word_tokenizer = Words()
-        # Its own xxHash does not encode the text, which xxhash 4 asks for.
-        signature._hash_func = lambda text: xxhash.xxh64_intdigest(text.encode())
     else:
         signature.word_tokenizer.word_tokenize("loaded before the clock starts")
     reader = ParquetReader(str(part.parent), glob_pattern=part.name, doc_progress=False)
