@@ -10,11 +10,12 @@ up to the line's end; exact match ignores space around the line. An interval is 
 import argparse
 import math
 
-from quipu.cli.train import find_recipe
+from quipu.cli.recipes import find_recipe
 from quipu.data.packing import Part, generator
 from quipu.llm import LLM, load
 from quipu.text.infill import Order
 from quipu.train.loop import Corpus
+from quipu.train.recipe import TrainRecipe
 
 SHORTEST_LINE = 8  # characters without the indentation: shorter ones say nothing
 
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=300)
     parser.add_argument("--recipe", default="quipu_recipes.embedded:installed_python")
     args = parser.parse_args()
-    held = Corpus.read(find_recipe(args.recipe)).validation
+    held = Corpus.read(find_recipe(args.recipe, TrainRecipe)).validation
     with load(args.model) as llm:
         print(f"bits per byte on {len(held)} held-out parts: {bits_per_byte(llm, held):.3f}")
         chosen = gaps(held, args.lines)

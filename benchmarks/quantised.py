@@ -14,11 +14,12 @@ from pathlib import Path
 
 from quipu.checkpoint import convert, open_checkpoint
 from quipu.checkpoint.conversion import Rounding
-from quipu.cli.train import find_recipe
+from quipu.cli.recipes import find_recipe
 from quipu.data.packing import Part
 from quipu.llm import load, model_path
 from quipu.quantise import calibrated_on
 from quipu.train.loop import Corpus
+from quipu.train.recipe import TrainRecipe
 
 
 def perplexity(path: Path, backend: str, parts: list[Part]) -> float:
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="quipu_recipes.embedded:installed_python")
     args = parser.parse_args()
     source = model_path(args.model)
-    held = Corpus.read(find_recipe(args.recipe)).validation
+    held = Corpus.read(find_recipe(args.recipe, TrainRecipe)).validation
     held = [part for part in held if not part.id.startswith("stdlib/")][: args.parts]
     opened = open_checkpoint(source)
     ways: list[tuple[str, str | None, Rounding | None]] = [

@@ -1,11 +1,8 @@
 """quipu train: run a recipe."""
 
 import argparse
-import importlib
-import inspect
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from quipu.errors import QuipuError, UsageError
+from quipu.cli.recipes import find_recipe, override
+from quipu.errors import QuipuError
 
 if TYPE_CHECKING:
     from quipu.train.recipe import TrainRecipe
@@ -57,12 +55,12 @@ def run(args: argparse.Namespace) -> int:
     """Train, with progress on stderr; print the run folder."""
     try:
         from quipu.train.loop import train
-        from quipu.train.recipe import override
+        from quipu.train.recipe import TrainRecipe
     except ModuleNotFoundError as error:
         raise QuipuError(
             f"training needs {error.name}", remedy="pip install 'quipu-code[train]'"
         ) from error
-    recipe = override(find_recipe(args.recipe), args.settings)
+    recipe = override(find_recipe(args.recipe, TrainRecipe), args.settings)
     if args.dry_run:
         print(json.dumps(asdict(recipe), indent=1, default=str))
         print(size_line(recipe), file=sys.stderr)
@@ -88,35 +86,6 @@ def run(args: argparse.Namespace) -> int:
                 console.print(f"step {done.step} of {done.steps} · {text}", highlight=False)
     print(folder)
     return 0
-
-
-def find_recipe(name: str) -> "TrainRecipe":
-    """The recipe that MODULE:FUNCTION returns. Raises UsageError if there is none."""
-    from quipu.train.recipe import TrainRecipe
-
-    module_name, colon, function_name = name.partition(":")
-    if not colon:
-        raise UsageError("recipe", got=name, allowed="MODULE:FUNCTION")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise UsageError("recipe module", got=error.name, allowed="an importable module") from None
-    function = getattr(module, function_name, None)
-    made = function() if callable(function) and _needs_nothing(function) else None
-    if not isinstance(made, TrainRecipe):
-        raise UsageError(
-            f"recipe {name}",
-            got="no function that returns a TrainRecipe",
-            remedy=f"look into {module.__file__}",
-        )
-    return made
-
-
-def _needs_nothing(function: Callable[..., object]) -> bool:
-    given = inspect.signature(function).parameters.values()
-    return all(
-        p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in given
-    )
 
 
 def size_line(recipe: "TrainRecipe") -> str:

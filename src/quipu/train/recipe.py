@@ -1,7 +1,6 @@
 """A training run as one frozen value. Recipes are functions that return it (`quipu_recipes`)."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 from quipu.config import ModelConfig
 from quipu.data.documents import Folder
@@ -43,34 +42,3 @@ class TrainRecipe:
     def steps(self) -> int:
         """Optimiser steps of the whole run."""
         return self.tokens // self.batch_tokens
-
-
-def override(recipe: TrainRecipe, settings: list[str]) -> TrainRecipe:
-    """The recipe with `name=value` settings applied; dots reach into nested values."""
-    changed = recipe
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise UsageError("recipe setting", got=setting, allowed="name=value")
-        changed = _replaced(changed, name.split("."), text, name)
-    return changed
-
-
-def _replaced(value: Any, path: list[str], text: str, whole: str) -> Any:
-    known = {field.name: field for field in fields(value)}
-    if path[0] not in known:
-        raise UsageError("recipe setting", got=whole, allowed=", ".join(known))
-    current = getattr(value, path[0])
-    if len(path) > 1:
-        return replace(value, **{path[0]: _replaced(current, path[1:], text, whole)})
-    kind = type(current)
-    if kind not in (int, float, str):
-        raise UsageError(
-            "recipe setting", got=whole, allowed=f"a number or a string, not a {kind.__name__}"
-        )
-    try:
-        # 2e6 is how people write a count of tokens.
-        parsed = int(float(text)) if kind is int else kind(text)
-    except ValueError:
-        raise UsageError(f"recipe setting {whole}", got=text, allowed=kind.__name__) from None
-    return replace(value, **{path[0]: parsed})

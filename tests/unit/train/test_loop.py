@@ -10,12 +10,12 @@ import torch
 import small
 from quipu.checkpoint.opening import open_checkpoint
 from quipu.checkpoint.tensors import as_float32
+from quipu.cli.recipes import override
 from quipu.data.packing import NO_TARGET
 from quipu.errors import TrainingError, UsageError
 from quipu.train import checkpoint
 from quipu.train.export import export
 from quipu.train.loop import train
-from quipu.train.recipe import override
 from quipu.train.step import Learner, learning_rate_factor
 
 

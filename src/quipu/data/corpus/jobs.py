@@ -171,6 +171,7 @@ def _made(job: Job) -> Any:
     job.output.parent.mkdir(parents=True, exist_ok=True)
     try:
         facts = job.function(*partials, *job.arguments)
+        facts = json.loads(json.dumps(facts, sort_keys=True))  # as a later run will read them
         files = {
             final.name: (partial.stat().st_size, digest_of(partial))
             for final, partial in zip(finals, partials, strict=True)

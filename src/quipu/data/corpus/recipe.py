@@ -8,32 +8,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quipu.data.corpus.jobs import write_whole
 from quipu.data.corpus.plain import plain
-from quipu.data.documents import Document, Step
+from quipu.data.dedup.settings import Near
+from quipu.data.documents import Document
+from quipu.data.sources.packages import Package
+from quipu.data.tokens.sampling import Sample
 from quipu.errors import DataError
 
-Map = Callable[[Document], Document]
+Transform = Callable[[Document], "Document | str | None"]  # a Step or a Map
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusRecipe:
     """Everything that a corpus depends on; what only concerns a machine is not in it.
 
-    `packages` are `quipu.data.sources` packages; `near` is `quipu.data.dedup.settings.Near`, or
-    None to remove exact copies only. Steps and maps run in their order on every document.
+    Steps and maps run in their order on every document.
     """
 
     name: str
-    packages: tuple[Any, ...]
+    packages: tuple[Package, ...]
     indexes: tuple[Path, ...] = ()  # local folders of wheels and sdists, asked first
-    steps: tuple[Step | Map, ...] = ()
-    near: Any = None
+    steps: tuple[Transform, ...] = ()
+    near: Near | None = Near()  # None: only equal texts are duplicates
     cap_bytes: int = 20_000_000  # of one package in one group
     cap_share: float = 1.0  # of a group's bytes after duplicates went, for one package
     held_out: float = 0.01  # share of packages kept for validation, whole
     vocab: int = 16_384
-    vocabulary_bytes: int = 100_000_000  # of texts that the vocabulary is trained on
-    shard_tokens: int = 50_000_000
+    sample: Sample = Sample()  # of the texts, that the vocabulary is trained on
+    shard_tokens: int = 20_000_000  # about so many; a shard's texts are in memory at once
     benchmarks: Path | None = None  # folder of files that no document may repeat
 
     def __post_init__(self) -> None:
@@ -42,7 +45,6 @@ class CorpusRecipe:
             ("cap_share", 0, 1),
             ("held_out", 0, 1),
             ("vocab", 259, 2**31),
-            ("vocabulary_bytes", 1, None),
             ("shard_tokens", 1, None),
         ):
             value = getattr(self, name)
@@ -52,10 +54,16 @@ class CorpusRecipe:
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain values, without the machine's paths."""
-        return {one.name: plain(getattr(self, one.name)) for one in dataclasses.fields(self)} | {
-            "format": 1
-        }
+        found = {one.name: plain(getattr(self, one.name)) for one in dataclasses.fields(self)}
+        packages = [dataclasses.replace(package, place="") for package in self.packages]
+        return found | {"packages": plain(packages), "format": 1}
 
     def fingerprint(self) -> str:
         """SHA-256 of that."""
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+
+
+def write_recipe(recipe: CorpusRecipe, folder: Path) -> None:
+    """Leave the recipe in the folder of its corpus, for people to read."""
+    told = recipe.as_json() | {"fingerprint": recipe.fingerprint()}
+    write_whole(folder / "recipe.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")

@@ -4,6 +4,7 @@ Each worker has a pipe of its own and one job at a time, so when one is killed i
 did it. Workers leave when the process that started them does, however it ended.
 """
 
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -11,6 +12,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
+from types import TracebackType
 
 from quipu.data.corpus.jobs import Done, Failed, Job, finished, perform, stop_if_fatal
 from quipu.errors import DataError
@@ -24,6 +26,7 @@ class LocalExecutor:
     def __init__(self, processes: int) -> None:
         assert processes >= 0
         self.processes = processes
+        self._idle: list[_Worker] = []  # between two runs; they leave when their pipes close
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done | Failed]:
         """Outcomes as jobs end; a killed worker fails its job alone."""
@@ -41,35 +44,47 @@ class LocalExecutor:
             yield outcome
 
     def _in_workers(self, jobs: list[Job]) -> Iterator[Done | Failed]:
-        workers: list[_Worker] = []
         queue = iter(jobs)
+        busy: list[_Worker] = []
         try:
-            for job in queue:
-                worker = _Worker()
-                workers.append(worker)
-                worker.give(job)
-                if len(workers) == self.processes:
-                    break
-            while workers:
-                ready = wait([worker.pipe for worker in workers])
-                for worker in [one for one in workers if one.pipe in ready]:
+            for job in itertools.islice(queue, self.processes):
+                self._start(job, busy)
+            while busy:
+                for pipe in wait([worker.pipe for worker in busy]):
+                    worker = next(one for one in busy if one.pipe is pipe)
+                    busy.remove(worker)
                     outcome, alive = worker.outcome()
-                    if not alive:
-                        workers.remove(worker)
+                    if alive:
+                        self._idle.append(worker)
+                    else:
                         worker.stop()
-                    following = next(queue, None)
-                    if following is not None:
-                        if not alive:
-                            worker = _Worker()
-                            workers.append(worker)
-                        worker.give(following)
-                    elif alive:
-                        workers.remove(worker)
-                        worker.stop()
+                    for job in itertools.islice(queue, 1):
+                        self._start(job, busy)
                     yield outcome
         finally:
-            for worker in workers:
+            for worker in busy:
                 worker.stop(now=True)
+
+    def _start(self, job: Job, busy: "list[_Worker]") -> None:
+        worker = self._idle.pop() if self._idle else _Worker()
+        busy.append(worker)
+        worker.give(job)
+
+    def close(self) -> None:
+        """End the workers."""
+        while self._idle:
+            self._idle.pop().stop()
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 class _Worker:
