@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quipu.data.tokens.manifest import TOKENIZER, Manifest, assemble
-from quipu.data.tokens.reading import TokenShards
+from quipu.data.tokens.reading import Group, TokenShards
 from quipu.data.tokens.sampling import Sample, sampled
 from quipu.data.tokens.spans import LIMIT, syntax_spans
 from quipu.data.tokens.texts import group_of, read_texts
@@ -89,28 +89,38 @@ def finish(
 def rewrite(source: Path, target: Path, licences: Mapping[int, str] | None = None) -> Manifest:
     """Copy shards to another folder without the documents that were dropped.
 
-    Shards keep their names; one that becomes empty stays, empty. `licences` of documents by
-    number, if they shall be counted anew.
+    Shards keep their names; one that becomes empty stays, empty. `licences` tells those of all
+    documents by number (documents.parquet has them); without it the manifest counts none.
     """
     shards = TokenShards.open(source)
     target.mkdir(parents=True, exist_ok=True)
     (target / TOKENIZER).write_bytes((source / TOKENIZER).read_bytes())
-    dropped = {*shards.manifest.dropped}
-    records = []
-    for name in shards.groups:
-        for shard in shards.group(name).shards:
-            with ShardWriter(shard_files(target, shard.name), shards.manifest.vocab) as writer:
-                for index, number in enumerate(shard.documents.tolist()):
-                    if number not in dropped:
-                        writer.add(
-                            shard.ids(index),
-                            number=number,
-                            package=int(shard.packages[index]),
-                            spans=shard.spans_of(index),
-                            licence=(licences or {}).get(number, ""),
-                        )
-                records.append(asdict(writer.close(shard.name)))
+    records = [
+        _copied(shards, group, place, target, licences or {})
+        for group in map(shards.group, shards.groups)
+        for place in range(len(group.shards))
+    ]
+    if licences is None:
+        records = [record | {"licences": {}} for record in records]
     return finish(target, records, vocabulary=shards.manifest.vocabulary)
+
+
+def _copied(
+    shards: TokenShards, group: Group, place: int, target: Path, licences: Mapping[int, str]
+) -> dict[str, Any]:
+    """Write one shard of a group again; its record."""
+    shard, first = group.shards[place], group.first_of_shard[place]
+    with ShardWriter(shard_files(target, shard.name), shards.manifest.vocab) as writer:
+        for index, number in enumerate(shard.documents.tolist()):
+            if not group.dropped[first + index]:
+                writer.add(
+                    shard.ids(index),
+                    number=number,
+                    package=int(shard.packages[index]),
+                    spans=shard.spans_of(index),
+                    licence=licences.get(number, ""),
+                )
+        return asdict(writer.close(shard.name))
 
 
 def _scattered(texts: Path, package: str | None) -> DataError:

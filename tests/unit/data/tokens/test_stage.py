@@ -113,7 +113,7 @@ def test_rewriting_leaves_the_dropped_documents_out(texts: list[Path], tmp_path:
 
 def test_a_rewritten_corpus_is_what_it_would_have_been(texts: list[Path], tmp_path: Path) -> None:
     build(tmp_path / "tokens", texts).drop(tmp_path / "tokens", [9])
-    rewrite(tmp_path / "tokens", tmp_path / "rewritten")
+    assert rewrite(tmp_path / "tokens", tmp_path / "rewritten").licences == {}
     write_texts(texts[1], MORE[:1])
     build(tmp_path / "without", texts)
     for file in sorted((tmp_path / "without").iterdir()):
