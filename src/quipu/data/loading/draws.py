@@ -14,6 +14,7 @@ Words = npt.NDArray[np.uint64]
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
+_AT_ONCE = 2**15  # words that stay in the cache
 _27, _30, _31, _11 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(11)
 
 
@@ -43,11 +44,12 @@ def permutation(count: int, *key: int) -> npt.NDArray[np.int64]:
     They are sorted by a random word whose last bits give way to the number itself, so that no two
     are equal and any way of sorting gives the same order.
     """
-    numbers = np.arange(count, dtype=np.uint64)
+    words = np.empty(count, dtype=np.uint64)
     low = np.uint64(2 ** max(count - 1, 1).bit_length() - 1)
-    words = _mix(numbers * _STEP + states(*key))
-    words &= ~low
-    words |= numbers
+    state = states(*key)
+    for first in range(0, count, _AT_ONCE):
+        numbers = np.arange(first, min(first + _AT_ONCE, count), dtype=np.uint64)
+        words[first : first + _AT_ONCE] = _mix(numbers * _STEP + state) & ~low | numbers
     words.sort()
     words &= low
     return words.view(np.int64)

@@ -7,6 +7,7 @@ row, the last of those: between functions where it can, else between methods, el
 statements; in a text without lines where no token changes, and never inside a character.
 """
 
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -15,7 +16,9 @@ from quipu.data.loading.axis import Axis, Places
 from quipu.data.loading.facts import Facts
 
 BOTH_ENDS = 2  # BOS and EOS: what a file costs at least
-WIDEST_WINDOW = 384  # tokens before the end of a row in which the best place is looked for
+# The best place is looked for in this part of a row, before its end: more would leave gaps that
+# few files are short enough to fill.
+_WINDOWS = 16
 _AT_ONCE = 2048  # windows
 
 
@@ -25,7 +28,13 @@ class Costs:
     def __init__(self, axis: Axis, overhead: int) -> None:
         self.overhead = overhead
         self._axis = axis
-        self._ends = axis.bounds[1:] + overhead * np.arange(1, len(axis.bounds))
+
+    @cached_property
+    def _ends(self) -> Places:
+        """What all documents up to the end of each cost."""
+        bounds = self._axis.bounds
+        ends: Places = bounds[1:] + self.overhead * np.arange(1, len(bounds))
+        return ends
 
     @overload
     def of(self, starts: int, stops: int) -> int: ...
@@ -58,7 +67,7 @@ def cut(axis: Axis, facts: Facts, costs: Costs, room: int) -> Places:
         starts, ends = starts[long], ends[long]
         # The last part is worth its row: some is left for it.
         stops = np.minimum(costs.reach(starts, room), np.maximum(ends - room // 8, starts + 1))
-        starts = best(axis, facts, starts, stops, min(room // 4, WIDEST_WINDOW))
+        starts = best(axis, facts, starts, stops, max(room // _WINDOWS, 3))
         found.append(starts)
     return np.unique(np.concatenate(found))
 

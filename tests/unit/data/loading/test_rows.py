@@ -250,11 +250,12 @@ def samples_of_document(row, number):
 
 def test_a_long_document_is_cut_between_functions(tmp_path):
     text = "".join(small.source(number) for number in range(40))
-    rows_of = loader(corpus(tmp_path, [text]), row_tokens=512)
+    rows_of = loader(corpus(tmp_path, [text]), row_tokens=1024)
     begins = [
         small.tokenizer().decode(ids) for *_, row in epoch(rows_of) for ids in samples_of(row)
     ]
-    assert sum(begin.startswith("def ") for begin in begins) > 0.8 * len(begins)
+    assert all(begin.startswith(("def ", "   ")) for begin in begins)
+    assert sum(begin.startswith("def ") for begin in begins) > 0.7 * len(begins)
 
 
 def test_the_end_of_a_run_is_said(tmp_path):
