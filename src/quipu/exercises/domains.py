@@ -122,7 +122,7 @@ NAMES = [
 
 def _ints(low: int, high: int, most: int = 8, least: int = 0) -> Ints:
     def draw(r: Random) -> list[int]:
-        top = high if r.random() < 0.7 else max(low + 3, high // 4)
+        top = high if r.random() < 0.7 else min(high, max(low + 3, high // 4))
         return [r.randint(low, top) for _ in range(r.randint(least, most))]
 
     return draw
@@ -220,6 +220,7 @@ def _tree(r: Random, depth: int = 0) -> object:
 DRAWS: dict[str, Draw] = {
     "integer": lambda r: r.randint(-50, 200),
     "natural": lambda r: r.choice([r.randint(0, 12), r.randint(0, 200), r.randint(100, 9999)]),
+    "hundred": lambda r: r.randint(0, 60),
     "small": lambda r: r.randint(0, 9),
     "number": lambda r: r.choice(
         [r.randint(-20, 100) / 4, float(r.randint(0, 90)), r.randint(1, 999) / 10]

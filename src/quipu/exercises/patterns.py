@@ -74,6 +74,8 @@ def _applies(pattern: dict[str, Any], collection: Collection, element: Element) 
         return False
     if pattern.get("text_only") and collection.name != "text":
         return False
+    if element.changes and pattern["pattern"] not in ("map", "letters", "total", "index", "tagged"):
+        return False
     needs = pattern.get("needs", "")
     number = element.gives in ("integer", "natural")
     return not (needs == "number" and not number) and not (

@@ -1,6 +1,7 @@
 """A composition as code: chained statements, nested expressions or functions of its own."""
 
 import ast
+import builtins
 import random
 import re
 import textwrap
@@ -8,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from quipu.exercises.compose import Composition, Link
-from quipu.exercises.steps import GRAMMAR, SLOT, is_expression
+from quipu.exercises.steps import GRAMMAR, SLOT, is_expression, returns
 
 POOLS: dict[str, tuple[str, ...]] = {
     "i": ("i", "i", "index", "idx", "position"),
@@ -50,6 +51,7 @@ MODULES = re.compile(
     r"([A-Za-z_]\w*)"
 )
 LONGEST = 92
+BUILTINS = frozenset(dir(builtins))
 KEYWORDS = {"in", "is", "if", "for", "not", "and", "or", "len", "sum", "min", "max", "list"}
 
 
@@ -178,11 +180,11 @@ class Renderer:
     def _step(self, body: list[str], link: Link, way: str, x: str, number: int, final: bool) -> str:
         """Write a step into the body; the expression of its result, or "" if it has returned."""
         alone = final and number == 0
-        returns = re.search(r"^\s*return\b", way, re.M) is not None
+        ends = returns(way)
         recursive = "$self" in way
         if recursive and not alone:
             return self._helper(link, way, x)
-        if (returns and not final) or (self.style.helpers and not alone and self.r.random() < 0.7):
+        if (ends and not final) or (self.style.helpers and not alone and self.r.random() < 0.7):
             return self._helper(link, way, x)
         names = self._names(link, x, number)
         if is_expression(way):
@@ -200,7 +202,7 @@ class Renderer:
             names["x"] = self._assign(body, x, number)
         code = self._statements(way, names, final)
         body.append(code)
-        return "" if returns else names["out"]
+        return "" if ends else names["out"]
 
     def _statements(self, way: str, names: dict[str, str], final: bool) -> str:
         """Filled statements; `$out = name` at the end disappears into that name."""
@@ -275,7 +277,7 @@ class Renderer:
             body = f"return {_bare(fill(way, names))}"
         else:
             body = self._statements(way, names, final=True)
-            if not re.search(r"^\s*return\b", way, re.M):
+            if not returns(way):
                 body += f"\nreturn {names['out']}"
         self.scope = outer
         parameters = [noun.whole, *(b.argument for b in link.bound if b.argument)]
@@ -320,7 +322,7 @@ def slug(text: str) -> str:
 def _outs(link: Link, function: str) -> tuple[str, ...]:
     """Names for the result of a step."""
     name = slug(link.step.object.replace("$n", "").replace("$1", ""))
-    if 3 <= len(name) <= 16 and name != function and name.isidentifier():
+    if 3 <= len(name) <= 16 and name != function and name.isidentifier() and name not in BUILTINS:
         return (name, name, *POOLS["out"])
     return POOLS["out"]
 

@@ -51,7 +51,7 @@ class Outcome:
 class Limits:
     """What pieces may use: processor time each and together, memory, and silence of the worker."""
 
-    cpu_s: float = 1.0
+    cpu_s: float = 0.2
     batch_cpu_s: int = 300
     wall_s: float = 30.0
     memory_mb: int = 512

@@ -7,6 +7,7 @@ or (where it calls `$self`) the body of a function of its own.
 """
 
 import ast
+import functools
 import random
 import re
 import textwrap
@@ -109,6 +110,7 @@ class Element:
     one: str = ""
     many: str = ""
     do: str = ""
+    changes: bool = False  # gives a changed element, not something by which to sort or group
     parameters: tuple[Parameter, ...] = ()
 
 
@@ -146,9 +148,29 @@ def step(key: str, types: str, phrase: str, *ways: str, **more: object) -> None:
         takes=takes,
         gives=gives,
         phrase=tuple(phrase.split(" | ")),
-        ways=tuple(textwrap.dedent(way).strip() for way in ways),
+        ways=tuple(map(_way, ways)),
         **{**defaults, **more},  # type: ignore[arg-type]
     )
+
+
+def _way(text: str) -> str:
+    """A way without margins; an expression that calls itself is what its function returns."""
+    text = textwrap.dedent(text).strip()
+    alone = "$self" in text and "\n" not in text and not text.startswith("return ")
+    return f"return {text}" if alone else text
+
+
+@functools.cache
+def returns(way: str) -> bool:
+    """Whether a way ends its function itself."""
+    node = ast.parse(SLOT.sub(r"\1", way.replace("$more", "")))
+    inner = {
+        found
+        for function in ast.walk(node)
+        if isinstance(function, ast.FunctionDef | ast.Lambda)
+        for found in ast.walk(function)
+    }
+    return any(isinstance(found, ast.Return) and found not in inner for found in ast.walk(node))
 
 
 def read(path: Path) -> None:
@@ -182,6 +204,7 @@ def _parameters(row: dict[str, Any]) -> tuple[Parameter, ...]:
     )
 
 
+@functools.cache
 def is_expression(way: str) -> bool:
     """Whether a way is an expression, to be used wherever a value is."""
     if "\n" in way.strip() or "$self" in way:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from quipu.data.packing import generator
 from quipu.exercises.compose import Composition, Link, Split
-from quipu.exercises.render import hint_of, slug
+from quipu.exercises.render import BUILTINS, hint_of, slug
 from quipu.exercises.steps import GRAMMAR, SLOT
 
 VERBS = {
@@ -67,22 +67,28 @@ class Wording:
     def name(self) -> str:
         """A name for the function."""
         noun = self.composition.noun
+        before = ""
         many = noun.many if noun.many != noun.whole or noun.one != "value" else noun.whole
         one, name = noun.one, ""
         for link in self.composition.links:
             step = link.step
             name = slug(_plain(step.name.replace("$n", many).replace("$1", one)))
-            before = many
+            if before and "$" not in step.name and len(name) + len(before) < 34:
+                apart = "_" if name.startswith(("to_", "is_", "has_")) else "_of_"
+                name = f"{before}_{name}" if apart == "_" else f"{name}_of_{before}"
+            held = many
             many, one = map(slug, nouns_after(link, many, one))
             if step.object and not step.many:
-                many = slug(_plain(step.object.replace("$n", before).replace("$1", one)))
+                many = slug(_plain(step.object.replace("$n", held).replace("$1", one)))
+            before = many
         parts = name.split("_")
         while len("_".join(parts)) > 44 and len(parts) > 3:
             parts = parts[:-1]
         while parts[-1] in ("of", "that", "by", "the", "with", "to", "in", "and", "a", "or", "per"):
             parts = parts[:-1]
         short = "_".join(parts)
-        return short if short not in (noun.whole, noun.one, *self._arguments()) else f"get_{short}"
+        taken = {noun.whole, noun.one, *self._arguments()} | BUILTINS
+        return f"get_{short}" if short in taken else short
 
     def _arguments(self) -> list[str]:
         return [bound.argument for bound in self.composition.arguments]

@@ -24,7 +24,8 @@ PURE = frozenset(
     (
         *("abc", "bisect", "collections", "copy", "dataclasses", "datetime", "enum", "fractions"),
         *("functools", "heapq", "itertools", "json", "math", "operator", "re", "string"),
-        *("statistics", "sys", "textwrap", "typing"),
+        *("statistics", "sys", "textwrap", "time", "typing"),
+        *("_strptime", "calendar", "locale"),  # which datetime imports when first used
     )
 )
 MISSING = frozenset(
