@@ -24,9 +24,11 @@ from quipu.errors import DataError
 N = 10  # tokens of an n-gram
 MANY = 8  # problems: an n-gram or a function in more of them is nobody's
 LEAST_PROGRAM, LEAST_PROSE = 12, 3  # n-grams that a text needs to be looked for
+LEAST_PUBLIC = 50  # the same for programs of real repositories, whose parts are often common
+_SETTINGS = (N, MANY, LEAST_PROGRAM, LEAST_PROSE, LEAST_PUBLIC, trees.LEAST_SIZE)
 PROGRAM, PROSE, TREE, SIGNATURE = range(4)
 RULES = ("program", "prose", "function", "signature")
-_MAGIC = b"quipu decontamination 1\n"
+_MAGIC = b"quipu decontamination 1\n"  # raised when texts are read otherwise
 _PROSE_SALT = np.uint64(0x5851F42D4C957F2D)  # prose and programs are never mistaken for each other
 _FILTER_BITS = 24
 
@@ -101,7 +103,7 @@ def build(folder: Path, file: Path) -> str:
     """Write the index of a folder of benchmarks unless `file` holds it; its fingerprint."""
     hashes = benchmarks.files(folder)
     fingerprint = hashlib.sha256(
-        json.dumps([_MAGIC.decode(), N, MANY, trees.LEAST_SIZE, hashes]).encode()
+        json.dumps([_MAGIC.decode(), _SETTINGS, hashes]).encode()
     ).hexdigest()[:16]
     if file.exists() and _is_index(file) and load(file).fingerprint == fingerprint:
         return fingerprint
@@ -154,7 +156,8 @@ def _collect(
 
     for text in found:
         grams = np.unique(prose(text.text) if text.words else programs(text.text))
-        if len(grams) >= (LEAST_PROSE if text.words else LEAST_PROGRAM):
+        program = LEAST_PUBLIC if text.public else LEAST_PROGRAM
+        if len(grams) >= (LEAST_PROSE if text.words else program):
             add(text, PROSE if text.words else PROGRAM, grams)
         if text.words:
             continue

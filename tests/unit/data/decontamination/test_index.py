@@ -43,6 +43,17 @@ def test_comments_of_any_language_are_prose():
     assert benchmarks.comments(program).split() == ["one", "two", "three", "four", "five"]
 
 
+def test_licences_of_real_repositories_are_no_problem(folder):
+    licence = "# Copyright 2020 The Team\n# Licensed under the Apache License\n"
+    (folder / "repobench").mkdir()
+    row = {"code": licence + "# a note\n\nx = 1  # copyright\n"}
+    (folder / "repobench" / "c.jsonl").write_text(json.dumps(row))
+    found = [text.text for text in benchmarks.texts(folder, "repobench/c.jsonl")]
+    assert found == ["\nx = 1  # copyright\n"]
+    program = "/* Licence: MIT */\nint x; // note\n/* kept */\n"
+    assert benchmarks.without_licences(program) == "\nint x; // note\n/* kept */\n"
+
+
 def test_what_cannot_be_read_is_named(folder):
     (folder / "gsm8k" / "test.json").write_text("{nonsense")
     with pytest.raises(DataError, match=r"test\.json cannot be read as a benchmark"):
