@@ -4,7 +4,7 @@ Left out: licences with copyleft, packages that hold benchmarks or their tasks, 
 that a program wrote, tables in the clothes of code, second copies of a package under another name.
 """
 
-# Data structures, algorithms, symbolic and exact computation, parsers: small functions that compute.
+# Data structures, algorithms, symbolic and exact computation, parsers: small functions.
 ALGORITHMS = """
 aenum==3.1.17 anytree==2.13.0 array-api-compat==1.15.0 asteval==1.0.10 autograd==1.9.1
 automat==25.4.16 automata-lib==9.2.0 bitarray==3.11.0 bm25s==0.3.11 boltons==26.2.0

@@ -21,6 +21,8 @@ LENGTH_BINS = 25  # powers of two: bin n holds lengths from 2^n on
 QUALITY_BINS = 20  # from 0 to 1
 JACCARD_BINS = 15  # from 0.7 to 1
 
+_COLUMNS = ["package", "version", "licence", "language", "group", "bytes", "quality", "state",
+            "split"]  # fmt: skip
 Counts = npt.NDArray[np.int64]
 
 # "near duplicate of ID 0.83" names its step in two words, all others before a colon.
@@ -194,18 +196,7 @@ def _rows(path: Path, columns: list[str]) -> Iterator[tuple[Any, ...]]:
 
 
 def _count_documents(path: Path, facts: Facts) -> None:
-    columns = [
-        "package",
-        "version",
-        "licence",
-        "language",
-        "group",
-        "bytes",
-        "quality",
-        "state",
-        "split",
-    ]
-    for row in _rows(path, columns):
+    for row in _rows(path, _COLUMNS):
         package, version, licence, language, group, size, quality, state, split = row
         of_package = facts.packages.setdefault(package, PackageFacts())
         of_package.version = version or of_package.version

@@ -18,8 +18,8 @@ from quipu.data.report.facts import (
     by_bytes,
 )
 
-WIDTH = 7.2  # inches
-ROW = 0.34  # of a bar
+HALF, WHOLE = 5.4, 10.8  # inches: half the page, all of it
+ROW = 0.32  # of a bar
 INK, FAINT = "#26323a", "#8a969d"
 KEPT_COLOUR = "#2f6690"
 # Steps of the flow, in the order in which they are stacked after what is kept.
@@ -34,7 +34,7 @@ FLOW = (
     ("cap", "over the cap", "#66a182"),
 )
 REST = ("other steps", "#cdd3d6")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "quipu",
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -46,14 +46,14 @@ _STYLE = {
 }
 
 
-def _picture(draw: Callable[[Any], None], height: float) -> str:
+def _picture(draw: Callable[[Any], None], height: float, width: float = HALF) -> str:
     """A figure with one pair of axes, as a data URI."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
@@ -64,7 +64,11 @@ def _picture(draw: Callable[[Any], None], height: float) -> str:
 
 
 def _bars(
-    names: Sequence[str], values: Sequence[float], labels: Sequence[str], colours: Sequence[str]
+    names: Sequence[str],
+    values: Sequence[float],
+    labels: Sequence[str],
+    colours: Sequence[str],
+    width: float = HALF,
 ) -> str:
     """Horizontal bars, the first on top, with a label after each."""
 
@@ -77,14 +81,16 @@ def _bars(
         axes.xaxis.set_visible(False)
         axes.spines[["bottom", "left"]].set_visible(False)
         most = max(values, default=1.0) or 1.0
-        axes.set_xlim(0, most * 1.32)
+        axes.set_xlim(0, most * (1 + 3.9 / width))
         for place, value, label in zip(places, values, labels, strict=True):
-            axes.text(value + most * 0.012, place, label, va="center", fontsize=8.5)
+            axes.text(value + most * 0.012, place, label, va="center", fontsize=8)
 
-    return _picture(draw, 0.35 + ROW * max(len(names), 1))
+    return _picture(draw, 0.35 + ROW * max(len(names), 1), width)
 
 
-def _tally_bars(tallies: dict[str, Tally], colours: Sequence[str], whole: int) -> str:
+def _tally_bars(
+    tallies: dict[str, Tally], colours: Sequence[str], whole: int, width: float = HALF
+) -> str:
     return _bars(
         [name if len(name) <= 34 else name[:33] + "…" for name in tallies],
         [tally.bytes for tally in tallies.values()],
@@ -94,6 +100,7 @@ def _tally_bars(tallies: dict[str, Tally], colours: Sequence[str], whole: int) -
             for t in tallies.values()
         ],
         colours,
+        width,
     )
 
 
@@ -103,7 +110,7 @@ def _colour(group: str) -> str:
 
 def groups(facts: Facts) -> str:
     """Bytes and documents of each group."""
-    names = wording.in_order(dict(facts.groups))
+    names = wording.in_order(facts.groups)
     return _tally_bars(
         {wording.group(name): facts.groups[name] for name in names},
         [_colour(name) for name in names],
@@ -113,14 +120,14 @@ def groups(facts: Facts) -> str:
 
 def languages(facts: Facts) -> str:
     """Bytes and documents of each language."""
-    named = {wording.group(n): tally for n, tally in by_bytes(facts.languages).items()}
+    named = {wording.language(n): tally for n, tally in by_bytes(facts.languages).items()}
     return _tally_bars(named, [KEPT_COLOUR] * len(named), facts.kept.bytes)
 
 
 def licences(facts: Facts, most: int = 14) -> str:
     """Bytes under each licence; rare ones together."""
     shown = _with_rest(by_bytes(facts.licences), most)
-    return _tally_bars(shown, ["#66a182"] * len(shown), facts.kept.bytes)
+    return _tally_bars(shown, ["#66a182"] * len(shown), facts.kept.bytes, WHOLE)
 
 
 def dropped(facts: Facts, most: int = 16) -> str:
@@ -173,21 +180,28 @@ def flow(facts: Facts) -> str:
         axes.set_xticks(np.linspace(0, 1, 5), ["0 %", "25 %", "50 %", "75 %", "100 %"])
         axes.invert_yaxis()
         axes.spines[["left"]].set_visible(False)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.08), ncols=5, frameon=False)
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.45, -0.12),
+            ncols=9,
+            handlelength=1,
+            columnspacing=1.4,
+            frameon=False,
+        )
 
-    return _picture(draw, 1.2 + ROW * max(len(names), 1))
+    return _picture(draw, 0.9 + ROW * max(len(names), 1), WHOLE)
 
 
 def _step_bytes(facts: Facts, group: str, step: str) -> float:
     if step == "kept":
         return float(facts.groups[group].bytes if group in facts.groups else 0)
-    steps = facts.steps.get(group, {})
-    return float(steps[step].bytes if step in steps else 0)
+    found = facts.steps[group][step] if group in facts.steps else Tally()
+    return float(found.bytes)
 
 
 def lengths(counts: dict[str, Counts], unit: str) -> str:
     """How long documents are: the share of each group's documents in each doubling."""
-    names = wording.in_order(dict(counts))
+    names = wording.in_order(counts)
     seen = [np.flatnonzero(counts[name]) for name in names if counts[name].any()]
     first = min((int(bins[0]) for bins in seen), default=0)
     last = max((int(bins[-1]) for bins in seen), default=LENGTH_BINS - 1)
@@ -225,7 +239,7 @@ def _power(exponent: int) -> str:
 
 def quality(facts: Facts) -> str:
     """The quality scores of each group, one row each."""
-    names = wording.in_order(dict(facts.quality))
+    names = wording.in_order(facts.quality)
 
     def draw(axes: Any) -> None:
         edges = np.linspace(0, 1, QUALITY_BINS + 1)

@@ -1,19 +1,25 @@
 """Numbers and names as the report and the card write them."""
 
+from collections.abc import Iterable
+
 GROUP_NAMES = {
     "python": "Python",
     "cpp": "C and C++",
     "java": "Java",
     "php": "PHP",
     "typescript": "TypeScript, JavaScript",
-    "javascript": "JavaScript",
     "csharp": "C#",
     "bash": "Bash",
     "text": "Text about code",
     "prose": "Prose",
     "exercises": "Exercises",
+}
+LANGUAGE_NAMES = GROUP_NAMES | {
+    "typescript": "TypeScript",
+    "javascript": "JavaScript",
     "markdown": "Markdown",
     "rst": "reStructuredText",
+    "text": "Plain text",
 }
 # The order in which groups are shown, and their colours (distinct to colour-blind eyes).
 COLOURS = {
@@ -62,11 +68,16 @@ def share(part: float, whole: float) -> str:
 
 
 def group(name: str) -> str:
-    """Name of a group or language for people."""
-    return GROUP_NAMES.get(name, name or "no language of ours")
+    """Name of a group for people."""
+    return GROUP_NAMES.get(name, name)
 
 
-def in_order(names: "list[str] | set[str] | dict[str, object]") -> list[str]:
+def language(name: str) -> str:
+    """Name of a language for people."""
+    return LANGUAGE_NAMES.get(name, name)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
     """Groups in the order in which they are shown."""
     places = {name: place for place, name in enumerate(COLOURS)}
     return sorted(names, key=lambda name: (places.get(name, len(places)), name))
