@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from quipu.data.documents import Document
 
@@ -63,24 +62,25 @@ _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+|\w+=\S*\s+)*)?(?:\S*/)
 
 def by_name(path: str) -> str:
     """Language of a file of this name; "" when the name does not tell."""
-    pure = PurePosixPath(path.lower())
-    if pure.name in _NAMES:
-        return _NAMES[pure.name]
-    extension = pure.suffix.removeprefix(".")
-    if extension in _EXTENSIONS:
+    last = path.rpartition("/")[2]
+    name = last.lower()
+    if name in _NAMES:
+        return _NAMES[name]
+    stem, _, extension = name.rpartition(".")
+    if stem and extension in _EXTENSIONS:
         return _EXTENSIONS[extension]
     if extension == "txt":
-        among = not _DOCUMENTS.isdisjoint(pure.parts[:-1]) and not _NO_PROSE.fullmatch(pure.stem)
-        return "text" if among or _PROSE.fullmatch(pure.stem) else ""
+        folders = path.lower().split("/")[:-1]
+        among = not _DOCUMENTS.isdisjoint(folders) and not _NO_PROSE.fullmatch(stem)
+        return "text" if among or _PROSE.fullmatch(stem) else ""
     # `install` may be a program; INSTALL is for people.
-    shouted = PurePosixPath(path).name.isupper() or pure.name in ("readme", "changelog")
-    return "text" if not extension and shouted and _PROSE.fullmatch(pure.name) else ""
+    shouted = last.isupper() or name in ("readme", "changelog")
+    return "text" if not stem and shouted and _PROSE.fullmatch(name) else ""
 
 
 def may_have_shebang(path: str) -> bool:
     """Whether only the first line can tell the language: a name without an extension."""
-    name = PurePosixPath(path).name
-    return "." not in name and not by_name(path)
+    return "." not in path.rpartition("/")[2] and not by_name(path)
 
 
 def by_shebang(text: str) -> str:

@@ -16,9 +16,12 @@ from quipu.data.sources.licence_texts import recognised
 from quipu.errors import DataError
 
 PUBLIC_DOMAIN = "LicenseRef-scancode-public-domain"
-SOME_BSD = "LicenseRef-some-BSD"  # "BSD" without saying which: every one of them permits the same
+# A family without saying which of it: all of these permit the same.
+SOME_BSD = "LicenseRef-some-BSD"
+SOME_APACHE = "LicenseRef-some-Apache"
 PROPRIETARY = "LicenseRef-proprietary"
-OURS = frozenset({SOME_BSD, PROPRIETARY})
+UNKNOWN = "LicenseRef-unknown"  # an expression is declared, but not one that we know
+OURS = frozenset({SOME_BSD, SOME_APACHE, PROPRIETARY, UNKNOWN})
 LONGEST_EXPRESSION = 300  # characters; what is longer is the text of a licence
 
 # What each asks of those who use the code. None restricts use, and none reaches into works that
@@ -37,6 +40,7 @@ PERMISSIVE_BECAUSE = {
     **dict.fromkeys(("BSL-1.0", "BlueOak-1.0.0", "FSFAP", "NTP", "W3C"), _NOTICE),
     **dict.fromkeys(("PSF-2.0", "Python-2.0", "Python-2.0.1", "CNRI-Python"), _NOTICE),
     **dict.fromkeys(("PHP-3.0", "PHP-3.01", "ZPL-2.1", "Apache-1.1"), "keep the notice and name"),
+    SOME_APACHE: "keep the notice and name",
     **dict.fromkeys(("Apache-2.0", "BSD-2-Clause-Patent", "UPL-1.0", "MulanPSL-2.0"), _PATENTS),
     **dict.fromkeys(("0BSD", "MIT-0", "Unlicense", "CC0-1.0", "WTFPL", PUBLIC_DOMAIN), _NOTHING),
 }
@@ -53,6 +57,7 @@ _NAMES = {
     **dict.fromkeys(("revised bsd", "bsd 3", "bsd3", "bsd new", "new bsd bsd"), "BSD-3-Clause"),
     **dict.fromkeys(("bsd 2 clause", "2 clause bsd", "simplified bsd", "bsd 2"), "BSD-2-Clause"),
     **dict.fromkeys(("bsd2", "freebsd", "bsd simplified"), "BSD-2-Clause"),
+    **dict.fromkeys(("apache", "asl", "apache style"), SOME_APACHE),
     **dict.fromkeys(("apache 2.0", "apache 2", "apache2", "apache2.0", "asl 2.0"), "Apache-2.0"),
     **dict.fromkeys(("asl 2", "apache 2.0 apache 2.0", "al 2.0", "apl 2.0"), "Apache-2.0"),
     **dict.fromkeys(("isc", "isc iscl", "iscl"), "ISC"),
@@ -111,7 +116,17 @@ def _of_words(text: str) -> str:
     if found is None and (name := _named(text)) is not None:
         found = _parsed(name) if name else None
     if found is None:
-        found = _parsed(_translated(text))
+        # "A or B, and C": the comma says what belongs together.
+        parts = re.split(r",\s*(and|or)\s+", text, flags=re.IGNORECASE)
+        grouped = len(parts) > 1 and "(" not in text
+        found = _parsed(
+            " ".join(
+                part.upper() if place % 2 else f"({_translated(part)})"
+                for place, part in enumerate(parts)
+            )
+            if grouped
+            else _translated(text)
+        )
     return "" if found is None else str(found.simplify())
 
 

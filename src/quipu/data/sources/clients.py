@@ -66,7 +66,7 @@ def called(program: str, arguments: Sequence[str], folder: Path) -> str:
 
 
 def _reason(program: str, said: str, folder: Path) -> Exception:
-    low = said.lower()
+    low = " ".join(said.lower().split())
     if any(words in low for words in _FULL):
         return disk_full(folder)
     if any(words in low for words in _MISMATCH):
@@ -82,5 +82,6 @@ def _reason(program: str, said: str, folder: Path) -> Exception:
 def _last_line(said: str) -> str:
     """What a program said last, without paths: reports leave this machine."""
     lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
-    last = next((x for x in reversed(lines) if "error" in x.lower()), lines[-1] if lines else "")
+    errors = [line for line in lines if line.startswith("E: ") or "error" in line.lower()]
+    last = [*lines, *errors][-1] if lines else "and said nothing"
     return re.sub(r"(?<![\w.])(?:\w+:/)?/[^\s'\"]+", "…", last)[:160]

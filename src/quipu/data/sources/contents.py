@@ -127,6 +127,8 @@ def _put(name: str, label: str, member: Member, reading: Reading, found: Content
         content = member.read()
     except Broken as error:
         return f"archive: broken member, {error}"
+    if wanted and languages.may_have_shebang(name) and not fact and content[:2] != b"#!":
+        return "language: none of ours"
     if fact:
         found.facts[name] = content
     if not wanted:

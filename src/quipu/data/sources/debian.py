@@ -5,6 +5,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from quipu.data.licences import normalise
@@ -102,11 +103,22 @@ def copyright_licences(text: str) -> Callable[[str], str | None]:
 
     def licence(path: str) -> str | None:
         name = next((name for glob, name in reversed(stanzas) if glob.fullmatch(path)), None)
-        if name is None:
-            return None
-        return normalise(name) or recognised(texts.get(name, ""))
+        return None if name is None else spdx(name)
+
+    @cache
+    def spdx(name: str) -> str:
+        return normalise(name) or normalise(_by_texts(name, texts))
 
     return licence
+
+
+def _by_texts(name: str, texts: dict[str, str]) -> str:
+    """An expression with the names that only this file knows replaced by what their texts are."""
+    for known in sorted(texts, key=len, reverse=True):
+        if known and not normalise(known) and (found := recognised(texts[known])):
+            whole = rf"(?<![\w.+-]){re.escape(known)}(?![\w.+-])"
+            name = re.sub(whole, f"({found})", name)
+    return name
 
 
 def _glob(word: str) -> str:

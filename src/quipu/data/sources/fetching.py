@@ -20,7 +20,7 @@ PARTIAL = ".partial-"
 PAUSE_S = 1.0  # between two requests to a registry
 
 
-def fetchers(folder: Path, indexes: Sequence[str] = ()) -> dict[str, Fetcher]:
+def fetchers(folder: Path, indexes: Sequence[str | Path] = ()) -> dict[str, Fetcher]:
     """How each ecosystem is fetched; UsageError for an index that is no folder."""
     return {
         "pypi": PyPI(indexes=tuple(index.folder_of(text) for text in indexes)),
@@ -35,7 +35,7 @@ def fetchers(folder: Path, indexes: Sequence[str] = ()) -> dict[str, Fetcher]:
 def fetch(
     packages: Iterable[Package],
     folder: Path,
-    indexes: Sequence[str] = (),
+    indexes: Sequence[str | Path] = (),
     *,
     pause: Callable[[], None] = lambda: time.sleep(PAUSE_S),
 ) -> Iterator[Archive | Failure]:

@@ -36,9 +36,9 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def folder_of(index: str) -> Path:
+def folder_of(index: str | Path) -> Path:
     """The folder an index lies in; UsageError for one that is no folder here."""
-    parts = urlsplit(index)
+    parts = urlsplit(str(index))
     path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(index)
     if not path.is_dir():
         raise UsageError("index", got=index, allowed="a folder of this machine, file:///FOLDER")

@@ -22,8 +22,9 @@ _ISC_NOTICE = (
     "provided that the above copyright notice and this permission notice appear in all copies"
 )
 FINGERPRINTS: dict[str, tuple[str, ...]] = {
-    "MIT": (_MIT, _NOTICE),
-    "MIT-0": (_MIT,),
+    "MIT": (_MIT, "this permission notice"),
+    "MIT-0": (_MIT, "furnished to do so the software is provided as is"),
+    "NCSA": (_MIT, "redistributions of source code must retain the above copyright notice"),
     "X11": (_MIT, _NOTICE, "except as contained in this notice the name"),
     "BSD-2-Clause": (_BSD, _BINARY),
     "BSD-3-Clause": (_BSD, _BINARY, _ENDORSE),
@@ -79,8 +80,8 @@ _ON_SHELF = re.compile(
 )
 # A licence's text may contain all of another's; then it is not the other one.
 _NOT_THE_OTHER = {
-    "MIT": {"MIT-0"},
-    "X11": {"MIT", "MIT-0"},
+    "NCSA": {"MIT"},
+    "X11": {"MIT"},
     "BSD-3-Clause": {"BSD-2-Clause"},
     "BSD-4-Clause": {"BSD-2-Clause", "BSD-3-Clause"},
     "Apache-2.0 WITH LLVM-exception": {"Apache-2.0"},

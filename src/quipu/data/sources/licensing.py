@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from email.parser import HeaderParser
 from functools import lru_cache
 
-from quipu.data.licences import PROPRIETARY, SOME_BSD, normalise
+from quipu.data.licences import PROPRIETARY, SOME_APACHE, SOME_BSD, UNKNOWN, normalise
 from quipu.data.sources.contents import DEBIAN_COPYRIGHT, is_licence_text
 from quipu.data.sources.debian import copyright_licences
 from quipu.data.sources.licence_texts import copyleft_notice, recognised
@@ -22,7 +22,8 @@ _TAG = re.compile(
     r"^\W{0,8}SPDX-License-Identifier:[ \t]*([^\n]+?)[ \t]*(?:\*/|-->|#})?[ \t]*$", re.M
 )
 HEADER = 3000  # characters of a file that may say its licence
-_VAGUE = ("", SOME_BSD)  # a licence text beside it says more
+# What says too little by itself, and what a licence text must be to say more.
+_VAGUE = {"": "", SOME_BSD: "BSD-", SOME_APACHE: "Apache-"}
 
 
 def licences_of(ecosystem: str, facts: Mapping[str, bytes]) -> LicenceOf:
@@ -41,7 +42,7 @@ def licences_of(ecosystem: str, facts: Mapping[str, bytes]) -> LicenceOf:
 
     def licence(path: str, text: str) -> str:
         header = text[:HEADER]
-        if tags := _TAG.findall(header):
+        if "SPDX" in header and (tags := _TAG.findall(header)):
             return normalise(" AND ".join(f"({tag})" for tag in tags))
         if ecosystem == "debian" and (licence := debian(path)) is not None:
             return licence
@@ -71,19 +72,28 @@ def _beside_metadata(folder: str) -> bool:
 
 def _of_package(texts: Mapping[str, str], licence_texts: Mapping[str, str]) -> str:
     """The package's licence: what metadata declare, or else the texts at its top."""
+    at_top = [
+        recognised(licence_texts[path])
+        for path in licence_texts
+        if "/" not in path or _beside_metadata(path.rpartition("/")[0])
+    ]
+    beside = normalise(" AND ".join(sorted({licence for licence in at_top if licence})))
     vague = ""
     for path in sorted(texts):
         declared = _declared(path, texts[path], licence_texts)
         if declared not in _VAGUE:
             return declared
         vague = vague or declared
-    at_top = {
-        path: text
-        for path, text in licence_texts.items()
-        if "/" not in path or _beside_metadata(path.rpartition("/")[0])
-    }
-    found = sorted({licence for text in at_top.values() if (licence := recognised(text))})
-    return normalise(" AND ".join(f"({licence})" for licence in found)) if found else vague
+    return _refined(vague, beside)
+
+
+def _refined(vague: str, texts: str) -> str:
+    """A licence declared without saying which of its family, by the licence texts beside it.
+
+    The texts may also speak of what else is in the archive; what was declared is what counts.
+    """
+    found = [licence for licence in texts.split(" AND ") if licence.startswith(_VAGUE[vague])]
+    return normalise(" AND ".join(found)) or vague
 
 
 def _declared(path: str, text: str, licence_texts: Mapping[str, str]) -> str:
@@ -99,13 +109,20 @@ def _declared(path: str, text: str, licence_texts: Mapping[str, str]) -> str:
 
 
 def _of_python(text: str) -> str:
-    """Core metadata: the expression, or the free field, or the classifiers, the clearest first."""
+    """Core metadata: the expression, or the name in the free field, or the classifiers.
+
+    The free field may also hold the text of the licence, and of others that are bundled.
+    """
     fields = HeaderParser().parsestr(text)
     if expression := fields.get("License-Expression"):
-        return normalise(str(expression))
-    free = normalise(str(fields.get("License") or ""))
+        return normalise(str(expression)) or UNKNOWN
+    field = str(fields.get("License") or "")
+    free = "" if (whole := recognised(field)) else normalise(field)
     classified = normalise([str(value) for value in fields.get_all("Classifier") or []])
-    return free if free not in _VAGUE else classified or free
+    for found in (free, classified):
+        if found not in _VAGUE:
+            return found
+    return _refined(classified or free, whole)
 
 
 def _of_json(text: str, licence_texts: Mapping[str, str]) -> str:
@@ -129,7 +146,7 @@ def _npm_name(word: str, licence_texts: Mapping[str, str]) -> str:
     if word.strip().upper() == "UNLICENSED":  # no licence at all; not the Unlicense
         return PROPRIETARY
     if see := re.match(r"see licen[sc]e in\s+<?(?:\./)?([^\s>]+)", word.strip(), re.IGNORECASE):
-        return recognised(licence_texts.get(see[1], ""))
+        return recognised(licence_texts.get(see[1], "")) or UNKNOWN
     return normalise(word)
 
 

@@ -1,10 +1,11 @@
 """Names of archive members: which are safe to carry on, and what may be shown of the others."""
 
-import unicodedata
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 LONGEST_PATH, LONGEST_PART = 1024, 255  # bytes, as file systems have it
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SHOWN = 200  # characters of a name that is not fit to be a path
 
 
@@ -22,7 +23,7 @@ def trouble(name: str) -> str | None:
         return "name: not UTF-8"
     if not name:
         return "name: empty"
-    if any(unicodedata.category(c) == "Cc" for c in name):
+    if _CONTROL.search(name):
         return "name: control character"
     if name.startswith("/") or name[1:3] in (":/", ":\\"):
         return "name: absolute path"
@@ -39,9 +40,7 @@ def trouble(name: str) -> str | None:
 def shown(name: str) -> str:
     """A name as it may stand in a report: valid Unicode, printable, not too long."""
     valid = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    printable = "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) == "Cc" else c for c in valid
-    )
+    printable = _CONTROL.sub(lambda c: c[0].encode("unicode_escape").decode(), valid)
     return printable if len(printable) <= SHOWN else f"{printable[:SHOWN]}…"
 
 

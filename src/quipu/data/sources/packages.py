@@ -23,7 +23,7 @@ class Package:
     name: str
     version: str = ""
     take: tuple[str, ...] = ()
-    place: str = ""
+    place: Path | None = None
 
     def __post_init__(self) -> None:
         if self.ecosystem not in ECOSYSTEMS:
@@ -35,7 +35,7 @@ class Package:
         if not all(parts) or parts[-1] in (".", "..") or (len(parts) > 1 and not scoped):
             raise UsageError("name of a package", got=repr(self.name), allowed="NAME, @SCOPE/NAME")
         # Names and versions are arguments of other programs, and must not look like their options.
-        if self.name.startswith("-") or any(c.isspace() or not c.isprintable() for c in str(self)):
+        if self.name.startswith("-") or not str(self).isprintable() or " " in str(self):
             raise UsageError("package", got=repr(str(self)), allowed="ECOSYSTEM:NAME==VERSION")
         if "/" in self.version or self.version.startswith("-"):
             raise UsageError("version of a package", got=self.version, allowed="no slashes")
@@ -90,6 +90,6 @@ def parsed(text: str) -> Package:
     if not colon or not rest:
         raise UsageError("package", got=text, allowed="ECOSYSTEM:NAME==VERSION, folder:PATH")
     if ecosystem in LOCAL:
-        return Package(ecosystem=ecosystem, name=Path(rest).resolve().name, place=rest)
+        return Package(ecosystem=ecosystem, name=Path(rest).resolve().name, place=Path(rest))
     name, _, version = rest.partition("==")
     return Package(ecosystem=ecosystem, name=name, version=version)

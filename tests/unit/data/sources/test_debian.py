@@ -34,9 +34,9 @@ Files: src/odd\\*.c
 License: BSD-3-clause or Apache-2.0
 
 Files: contrib/*
-License: Theirs
+License: Expat and Theirs-1
 
-License: Theirs
+License: Theirs-1
  This is free and unencumbered software released into the public domain.
 """
 
@@ -64,7 +64,7 @@ def test_each_file_has_the_licence_that_the_last_matching_stanza_gives(tmp_path)
     licences = {path: f.licence for path, f in found.items() if isinstance(f, Document)}
     assert licences == {
         "a.py": "MIT",
-        "contrib/e.sh": "Unlicense",
+        "contrib/e.sh": "MIT AND Unlicense",
         "include/d.h": "GPL-2.0-or-later",
         "src/b.c": "GPL-2.0-or-later",
         "src/deep/c.c": "GPL-2.0-or-later",
@@ -76,10 +76,11 @@ def test_each_file_has_the_licence_that_the_last_matching_stanza_gives(tmp_path)
 
 def test_a_free_form_copyright_file_that_points_to_the_gpl_is_no_permission(tmp_path):
     mit = "Permission is hereby granted, free of charge, to any person obtaining a copy\n"
-    text = f"{mit}of this software\n\nSee /usr/share/common-licenses/GPL-2 for the rest.\n"
+    mit += "of this software. Keep this permission notice.\n"
+    text = f"{mit}\nSee /usr/share/common-licenses/GPL-2 for the rest.\n"
     dsc = debian_set(tmp_path, {"a.py": b"x = 1\n"}, text)
     (document,) = [f for f in read(archive_of(dsc, "debian"), tmp_path) if type(f) is Document]
-    assert document.licence == "GPL-1.0-or-later AND MIT-0"
+    assert document.licence == "GPL-1.0-or-later AND MIT"
 
 
 def test_further_upstream_tarballs_unpack_into_folders_of_their_own(tmp_path):
