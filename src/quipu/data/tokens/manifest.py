@@ -32,7 +32,7 @@ class Manifest:
         """Put the manifest in place, replacing another as a whole."""
         parsed = {
             "format": FORMAT,
-            "dtype": f"uint{8 * token_type(self.vocab).itemsize}",
+            "dtype": _type_name(self.vocab),
             "vocab": self.vocab,
             "tokenizer_fingerprint": self.tokenizer_fingerprint,
             "groups": {name: _group(shards) for name, shards in sorted(self.groups.items())},
@@ -113,9 +113,15 @@ def _group(shards: Sequence[ShardRecord]) -> dict[str, object]:
     }
 
 
+def _type_name(vocab: int) -> str:
+    return f"uint{8 * token_type(vocab).itemsize}"
+
+
 def _parse(parsed: Mapping[str, Any]) -> Manifest:
     if parsed["format"] != FORMAT:
         raise KeyError(f"format {parsed['format']!r}")
+    if parsed["dtype"] != _type_name(parsed["vocab"]):
+        raise KeyError(f"dtype {parsed['dtype']!r} for {parsed['vocab']} pieces")
     return Manifest(
         vocab=parsed["vocab"],
         tokenizer_fingerprint=parsed["tokenizer_fingerprint"],

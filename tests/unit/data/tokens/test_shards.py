@@ -142,6 +142,13 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
         TokenShards.open(tmp_path)
 
 
+def test_ids_of_another_width_are_refused(folder: Path) -> None:
+    path = folder / MANIFEST
+    path.write_text(path.read_text().replace("uint16", "uint32"))
+    with pytest.raises(DataError, match=r"no manifest of token shards; .*uint32"):
+        TokenShards.open(folder)
+
+
 def test_a_folder_without_shards_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read; got No such file"):
         TokenShards.open(tmp_path)
