@@ -20,7 +20,6 @@ from unit.text.vocabularies import (
     UNKNOWN,
     USER_DEFINED,
     from_json,
-    handmade_model,
     llama_json,
     piece_field,
     source_texts,
@@ -249,8 +248,10 @@ class TestEncoder:
         with pytest.raises(TextError, match="lone surrogate"):
             Encoder(any_tokenizer).encode("a\udfffb")
 
-    def test_ids_are_as_wide_as_the_vocabulary(self, tiny: Tokenizer) -> None:
-        assert Encoder(tiny).encode("x").dtype == "uint16"
-        data = handmade_model([f"▁<{'x' * 9}{number}>" for number in range(66_000)])
-        wide = Tokenizer.from_files({"tokenizer.model": data})
-        assert Encoder(wide).encode("x").dtype == "uint32"
+    def test_ids_are_as_wide_as_the_vocabulary(self, tiny_model: bytes) -> None:
+        tokenizer = Tokenizer.from_files({"tokenizer.model": tiny_model})
+        for vocab, dtype in ((2**16, "uint16"), (2**16 + 1, "uint32")):
+            tokenizer.vocab = vocab
+            ids = Encoder(tokenizer).encode("return x")
+            assert ids.dtype == dtype
+            assert ids.tolist() == tokenizer.encode("return x")
