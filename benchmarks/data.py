@@ -17,11 +17,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_speed import near_dedup
+from data_speed import near_dedup, tokenisation
 from data_speed.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS: dict[str, Callable[[Setting], str]] = {"near-dedup": near_dedup.report}
+PARTS: dict[str, Callable[[Setting], str]] = {
+    "near-dedup": near_dedup.report,
+    "tokenisation": tokenisation.report,
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -50,8 +53,8 @@ def say(text: str) -> None:
 def main() -> None:
     """Measure the parts asked for, one file of results each."""
     args = arguments()
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS"):
-        os.environ[variable] = "1"
+    for library in ("OMP", "OPENBLAS", "ARROW", "RAYON"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
     setting = Setting(work=args.work, venv=args.venv, rounds=args.rounds, files=args.files, say=say)
     args.work.mkdir(parents=True, exist_ok=True)
     args.results.mkdir(parents=True, exist_ok=True)
