@@ -26,15 +26,18 @@ class Facts:
         self._ends_line_V = np.array([data.endswith(b"\n") for data in self.token_bytes])
         self._begins_V = np.array([characters(data[:1]) == 1 for data in self.token_bytes])
         self._line_rank_V = np.array([_line_rank(data) for data in self.token_bytes])
-        self._boundaries = Boundaries.of(tokenizer)
+        boundaries = Boundaries.of(tokenizer)
+        if boundaries is None:  # nothing is safe
+            self._joins = np.ones(1, dtype=np.bool_)
+            self._row_V = self._column_V = np.zeros(tokenizer.vocab, dtype=np.intp)
+        else:  # pairs of classes as one number: faster to look up
+            self._joins = boundaries.joins_KK.ravel()
+            self._row_V = boundaries.last_V.astype(np.intp) * len(boundaries.joins_KK)
+            self._column_V = boundaries.first_V.astype(np.intp)
 
     def safe(self, left: Ids, right: Ids) -> Bools:
         """Whether a text may be cut between these tokens without changing those on either side."""
-        if self._boundaries is None:
-            return np.zeros(left.shape, dtype=np.bool_)
-        joins_KK = self._boundaries.joins_KK
-        first, last = self._boundaries.first_V[right], self._boundaries.last_V[left]
-        return ~joins_KK[last, first]
+        return ~self._joins.take(self._row_V.take(left) + self._column_V.take(right))
 
     def ranks(self, left: Ids, right: Ids) -> npt.NDArray[np.int64]:
         """How bad it is to cut between these tokens.

@@ -134,7 +134,7 @@ class Packing:
         rest = [piece for number, stretch in leftovers for piece in self._fill(number, stretch)]
         self._squeeze(rest)
         for row in self._rows:
-            if not row:
+            if not row and stretches:
                 self._share_with(row)
         return [[stretch for _, stretch in sorted(row)] for row in self._rows]
 

@@ -213,6 +213,7 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path_factory, stop, rows_befor
     shards, unbroken = mixed(folder)
     step = stop // rows_before
     resumed = Loader(shards, small.tokenizer(), unbroken.recipe)
+    resumed.check(unbroken.identity)
     row = step * rows_before
     for index in range(row, row + rows_after):
         for field in ("tokens_T", "targets_T", "positions_T", "document_T"):
@@ -256,6 +257,20 @@ def test_a_long_document_is_cut_between_functions(tmp_path):
     ]
     assert all(begin.startswith(("def ", "   ")) for begin in begins)
     assert sum(begin.startswith("def ") for begin in begins) > 0.7 * len(begins)
+
+
+def test_ends_are_trained_and_padding_is_not(tmp_path):
+    texts = [small.source(number) for number in range(30)]
+    rows_of = loader(corpus(tmp_path, texts), infilling=Infilling(rate=0.5), row_tokens=512)
+    trained = Counter()
+    for *_, row in epoch(rows_of):
+        trained.update(row.targets_T.tolist())
+        padding = row.document_T < 0
+        assert (row.targets_T[padding] == NO_TARGET).all()
+    tokenizer = small.tokenizer()
+    assert trained[tokenizer.eos_id] + trained[tokenizer.infill.eot] == len(texts)
+    assert trained[tokenizer.infill.eot] > 5
+    assert trained[tokenizer.bos_id] == 0
 
 
 def test_the_end_of_a_run_is_said(tmp_path):
