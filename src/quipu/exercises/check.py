@@ -2,6 +2,7 @@
 
 import ast
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,6 +86,9 @@ def dull(calls: Sequence[tuple[str, ...]], values: Sequence[str]) -> str | None:
     changed = sum(call[0] != value for call, value in zip(calls, values, strict=True))
     if changed * 4 < len(values):
         return "trivial: nearly identity"
+    pieces = {piece for value in values for piece in re.findall(r"[\w.-]+", value)}
+    if len(pieces) < 2 and any(value.startswith("[") for value in values):
+        return "trivial: lists of one value"
     commonest = max(map(list(values).count, values))
     if commonest > 0.75 * len(values):
         return "trivial: nearly constant"

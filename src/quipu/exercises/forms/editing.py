@@ -1,5 +1,6 @@
 """Changing programs: mend a fault, write it another way, add hints, generalise."""
 
+import random
 import re
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ from quipu.exercises import check
 from quipu.exercises.compose import Bound, Link
 from quipu.exercises.drafts import Checked
 from quipu.exercises.forms import Writing
-from quipu.exercises.forms.functions import confirmed
+from quipu.exercises.forms.functions import bare_signature, confirmed
 from quipu.exercises.mutate import faults
 from quipu.exercises.render import Renderer, Style
 
@@ -100,7 +101,7 @@ def _kind(code: str) -> str:
 def hinted(item: Checked) -> Writing:
     """Add type hints, or a docstring, to a bare function."""
     d = item.draft
-    bare = replace(d.code, signature=_bare_signature(d.code.signature))
+    bare = replace(d.code, signature=bare_signature(d.code.signature))
     if bare.signature == d.code.signature or "from typing" in str(d.code.imports):
         full = d.code.text(d.wording.docstring([]))
         request = d.r.choice(("# Add a docstring.", "# The same, documented:"))
@@ -110,20 +111,12 @@ def hinted(item: Checked) -> Writing:
     return (yield from confirmed(item, f"{before}\n\n{request}\n{full}", code=full))
 
 
-def _bare_signature(line: str) -> str:
-    line = re.sub(r" -> .*:$", ":", line)
-    name, inside = line.split("(", 1)
-    inside = inside.rsplit(")", 1)[0]
-    names = re.findall(r"(?:^|, )(\w+)(?=:|,|$)", inside) if ":" in inside else []
-    return f"{name}({', '.join(names)}):" if names else line
-
-
 def generalise(item: Checked) -> Writing:
     """A constant of the function becomes a parameter with a default."""
     d = item.draft
     c = d.composition
     constants = [b for link in c.links for b in link.bound if b.constant]
-    if len(constants) != 1 or constants[0].constant not in d.code.body:
+    if len(constants) != 1 or len(constants[0].constant) > 8:
         return None
     constant = constants[0]
     free = [n for n in constant.parameter.names if n not in (c.noun.whole, c.noun.one)]
@@ -137,8 +130,10 @@ def generalise(item: Checked) -> Writing:
     opened = replace(c, links=links)
     last = opened.arguments[-1] is bound
     style = Style(hints="none", nested=d.style.nested)
-    before = Renderer(c, d.name, style, d.r).render()
-    after = Renderer(opened, d.name, style, d.r).render()
+    ways = tuple(d.r.randrange(len(link.step.ways)) for link in c.links)
+    key = d.r.random()
+    before = Renderer(c, d.name, style, random.Random(key)).render(ways)
+    after = Renderer(opened, d.name, style, random.Random(key)).render(ways)
     signature = after.signature
     if last:
         signature = signature.replace(f"{free[0]})", f"{free[0]}={constant.constant})")

@@ -1,5 +1,6 @@
 """Functions from their descriptions: with a docstring, from a task with asserts, with tests."""
 
+import re
 import textwrap
 
 from quipu.exercises import check
@@ -107,8 +108,7 @@ def tested(item: Checked) -> Writing:
 def methods(item: Checked, others: list[Checked]) -> Writing:
     """A class that holds the value, with a method for each program over it."""
     d = item.draft
-    whole, hint = d.composition.noun.whole, d.composition.domain.hint
-    head = f"{whole}: {hint}" if d.style.hints == "new" else whole
+    whole = d.composition.noun.whole
     class_name = "".join(part.title() for part in d.composition.noun.many.split("_"))
     class_name = class_name + d.r.choice(("Report", "Summary", "Box", "Tools", "Stats"))
     blocks, calls, imports = [], [], set()
@@ -117,11 +117,10 @@ def methods(item: Checked, others: list[Checked]) -> Writing:
         imports |= set(o.code.imports)
         if o.code.before or o.name + "(" in o.code.body:
             return None
-        signature = o.code.signature.split("(", 1)[1].removeprefix(o.composition.noun.whole)
-        signature = signature[
-            signature.index(")") if "," not in signature else signature.index(",") :
-        ]
-        body = _held(o.code.body, o.composition.noun.whole, whole)
+        signature = bare_signature(o.code.signature).split("(", 1)[1]
+        signature = signature.removeprefix(o.composition.noun.whole)
+        body = re.sub(r"^ *#.*\n", "", o.code.body, flags=re.M)
+        body = _held(body, o.composition.noun.whole, whole)
         told = wrap(o.wording.sentence().replace("\n", " "), 84)
         told = _held(told, o.composition.noun.whole, whole, prefix="")
         close = '"""' if "\n" not in told else '\n"""'
@@ -131,7 +130,7 @@ def methods(item: Checked, others: list[Checked]) -> Writing:
         calls.append(f"{o.name}({', '.join(rest[0])})")
     about = d.composition.domain.about
     intro = f'"""Answers questions about {about}."""\n\n'
-    start = f"def __init__(self, {head}):\n    self.{whole} = {whole}\n\n"
+    start = f"def __init__(self, {whole}):\n    self.{whole} = {whole}\n\n"
     inner = textwrap.indent(intro + start + "\n\n".join(blocks), "    ")
     code = "".join(f"{line}\n" for line in sorted(imports)) + ("\n\n" if imports else "")
     code += (
@@ -152,6 +151,13 @@ def methods(item: Checked, others: list[Checked]) -> Writing:
 
 def _held(text: str, old: str, new: str, prefix: str = "self.") -> str:
     """A function's body with its parameter as an attribute."""
-    import re
-
     return re.sub(rf"(?<![\w.]){re.escape(old)}(?!\w)", f"{prefix}{new}", text)
+
+
+def bare_signature(line: str) -> str:
+    """The line that opens a function, without type hints."""
+    line = re.sub(r" -> .*:$", ":", line)
+    name, inside = line.split("(", 1)
+    inside = inside.rsplit(")", 1)[0]
+    names = re.findall(r"(?:^|, )(\w+)(?=:|,|$)", inside) if ":" in inside else []
+    return f"{name}({', '.join(names)}):" if names else line

@@ -85,7 +85,7 @@ def _watched(tree: ast.Module, text: str) -> list[tuple[str, str]]:
             inner = f"{source}\n    _seen.append(({number}, {note}))"
             found.append((source, inner))
         elif isinstance(node, ast.Assign):
-            note = _note(sorted(_stored(node)))
+            note = _note(sorted(_stored(node) - _comprehended(node)))
             found.append((source, f"{source}\n_seen.append(({number}, {note}))"))
         else:
             found.append((source, source))
@@ -104,22 +104,26 @@ def _stored(node: ast.AST) -> set[str]:
     }
 
 
-def _names(loop: ast.For | ast.While) -> list[str]:
-    """Names that a turn of a loop sets or changes by a method, its own variable first."""
-    own = sorted(_stored(loop.target)) if isinstance(loop, ast.For) else []
-    comprehended = {
+def _comprehended(node: ast.AST) -> set[str]:
+    """Names that comprehensions in a node have to themselves."""
+    return {
         name
-        for inner in ast.walk(loop)
+        for inner in ast.walk(node)
         if isinstance(inner, ast.comprehension)
         for name in _stored(inner.target)
     }
+
+
+def _names(loop: ast.For | ast.While) -> list[str]:
+    """Names that a turn of a loop sets or changes by a method, its own variable first."""
+    own = sorted(_stored(loop.target)) if isinstance(loop, ast.For) else []
     changed = {name for statement in loop.body for name in _stored(statement)}
     for inner in ast.walk(loop):
         if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
             holder = inner.func.value
             if isinstance(holder, ast.Name) and inner.func.attr in ("append", "add", "extend"):
                 changed.add(holder.id)
-    certain = {name for name in changed if name not in own} - comprehended
+    certain = {name for name in changed if name not in own} - _comprehended(loop)
     return [*own, *sorted(certain)]
 
 
