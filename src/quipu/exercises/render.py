@@ -188,7 +188,8 @@ class Renderer:
             return self._helper(link, way, x)
         names = self._names(link, x, number)
         if is_expression(way):
-            simple = names["x"].isidentifier() or way.count("$x") == 1
+            quoted = 'f"' in way or "f'" in way  # whose braces hold no quotes before Python 3.12
+            simple = names["x"].isidentifier() or (way.count("$x") == 1 and not quoted)
             if not simple:
                 names["x"] = self._assign(body, x, number)
             code = fill(way, names)

@@ -56,9 +56,9 @@ def _difference(item: Checked, status: str, values: tuple[str, ...]) -> str | No
         return f"# Some calls such as {call} raise {name}."[:110] if len(call) < 60 else None
     if status != "ok":
         return None
-    for call, right, wrong in zip(d.calls, item.values, values, strict=True):
+    for arguments, right, wrong in zip(d.calls, item.values, values, strict=True):
         if right != wrong and max(len(right), len(wrong)) < 60:
-            text = f"{d.name}({', '.join(call)})"
+            text = f"{d.name}({', '.join(arguments)})"
             return f"# {text} returns {wrong}\n# but should return {right}"
     return None
 
