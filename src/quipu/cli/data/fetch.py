@@ -21,14 +21,15 @@ examples:
   quipu data fetch --package pypi:rich==13.9.4 --package npm:rxjs==7.8.2 --to archives
   quipu data fetch --package debian:fmtlib --to archives
   quipu data fetch --package pypi:rich==13.9.4 --index PATH/TO/simple --to archives
+  quipu data fetch MODULE:FUNCTION --to corpora/mine/archives
   quipu data fetch --package folder:src --package git:. --to archives
 
 Without a version the newest one is fetched; the lock in the folder (lock.jsonl) has its number, its
 hash and where it came from. What the lock has is not fetched again, and is checked against its
 hash. An index is a folder of wheels and sdists, or one with a page for each project; indexes are
-looked into first, in the order given. Everything else goes through pip, npm, apt and git, which
-must be installed and set up; one request at a time. The exit code is 1 when anything could not be
-fetched; the rest is there nevertheless."""
+looked into first, in the order given, and a recipe's after them. Everything else goes through pip,
+npm, apt and git, which must be installed and set up; one request at a time. The exit code is 1 when
+anything could not be fetched; the rest is there nevertheless."""
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,6 +40,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Fetch the packages of a corpus, each once.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        metavar="MODULE:FUNCTION",
+        help="a function that returns a CorpusRecipe: all its packages, out of its indexes first",
     )
     parser.add_argument(
         "--package",
@@ -62,13 +69,21 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Fetch, show progress on stderr, and write what became of each package to stdout."""
     packages = [parsed(text) for text in args.package]
+    indexes: list[str | Path] = list(args.index)
+    if args.recipe is not None:
+        from quipu.cli.recipes import find_recipe
+        from quipu.data.corpus.recipe import CorpusRecipe
+
+        recipe = find_recipe(args.recipe, CorpusRecipe)
+        packages = [*recipe.packages, *packages]
+        indexes += recipe.indexes
     if not packages:
-        raise UsageError("nothing to fetch", remedy="name a --package")
-    return fetched(packages, args.to, args.index, json_lines=args.json)
+        raise UsageError("nothing to fetch", remedy="name a recipe or a --package")
+    return fetched(packages, args.to, indexes, json_lines=args.json)
 
 
 def fetched(
-    packages: Sequence[Package], folder: Path, indexes: Sequence[str], *, json_lines: bool
+    packages: Sequence[Package], folder: Path, indexes: Sequence[str | Path], *, json_lines: bool
 ) -> int:
     """Fetch packages in view of the user; the exit code."""
     console = Console(stderr=True)

@@ -15,8 +15,8 @@ HASH_DIGITS = 12  # of the contents' hash, where a version is missing
 
 def pack_folder(package: Package, into: Path) -> Fetched:
     """A tar of all below a folder: equal contents give equal bytes. Links are not followed."""
-    root = package.place
-    if root is None or not root.is_dir():
+    root = Path(package.place)
+    if not package.place or not root.is_dir():
         raise Unfetched("not found: no such folder")
     packed = into / "folder.tar"
     with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as archive:
@@ -44,8 +44,8 @@ def _forget_who_and_when(info: tarfile.TarInfo) -> None:
 
 def pack_checkout(package: Package, into: Path) -> Fetched:
     """What a git checkout has committed; the version is the commit."""
-    root = package.place
-    if root is None or not root.is_dir():
+    root = Path(package.place)
+    if not package.place or not root.is_dir():
         raise Unfetched("not found: no such folder")
     wanted = package.version or "HEAD"
     commit = called("git", ["rev-parse", "--verify", f"{wanted}^{{commit}}"], root).strip()
@@ -56,8 +56,8 @@ def pack_checkout(package: Package, into: Path) -> Fetched:
 
 def copy_lines(package: Package, into: Path) -> Fetched:
     """A JSONL file of documents."""
-    source = package.place
-    if source is None or not source.is_file():
+    source = Path(package.place)
+    if not source.is_file():
         raise Unfetched("not found: no such file")
     copy = Path(shutil.copyfile(source, into / "documents.jsonl"))
     return _named(package, copy, package.version or sha256_of(copy)[:HASH_DIGITS])

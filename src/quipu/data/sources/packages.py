@@ -23,7 +23,7 @@ class Package:
     name: str
     version: str = ""
     take: tuple[str, ...] = ()
-    place: Path | None = None
+    place: str = ""
 
     def __post_init__(self) -> None:
         if self.ecosystem not in ECOSYSTEMS:
@@ -90,6 +90,6 @@ def parsed(text: str) -> Package:
     if not colon or not rest:
         raise UsageError("package", got=text, allowed="ECOSYSTEM:NAME==VERSION, folder:PATH")
     if ecosystem in LOCAL:
-        return Package(ecosystem=ecosystem, name=Path(rest).resolve().name, place=Path(rest))
+        return Package(ecosystem=ecosystem, name=Path(rest).resolve().name, place=rest)
     name, _, version = rest.partition("==")
     return Package(ecosystem=ecosystem, name=name, version=version)

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from quipu.cli.main import main
+from quipu.data.corpus.recipe import CorpusRecipe
+from quipu.data.sources.packages import Package
 from unit.data.sources.archives import METADATA, zipped
 
 
@@ -32,6 +34,17 @@ def test_fetched_packages_are_printed_as_json_and_the_rest_sets_the_exit_code(
     assert failed == {
         "package": "npm/y", "version": "1", "reason": "client: npm is not installed"
     }  # fmt: skip
+
+
+def of_x():
+    """A recipe, found by its name below."""
+    return CorpusRecipe(name="x", packages=(Package(ecosystem="pypi", name="x", version="1.0"),))
+
+
+def test_a_recipe_names_the_packages(tmp_path, index, capsys):
+    words = [f"{__name__}:of_x", "--index", str(index), "--to", str(tmp_path / "to"), "--json"]
+    assert main(["data", "fetch", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["package"] == "pypi/x"
 
 
 def test_for_people_failures_go_to_stderr(tmp_path, capsys, monkeypatch):
