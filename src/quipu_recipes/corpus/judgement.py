@@ -1,4 +1,4 @@
-"""Where this corpus needs a person's word: licences that were read, tests that are worth keeping."""
+"""Where a corpus needs a person's word: licences that were read, tests that are worth keeping."""
 
 from dataclasses import dataclass, replace
 

@@ -4,14 +4,15 @@ from typing import Any
 
 from quipu.data.report import wording
 from quipu.data.report.facts import Facts, by_bytes
+from quipu.data.report.rendering import render
 
 
 def markdown(facts: Facts) -> str:
     """The card. Equal corpora give equal cards."""
-    from quipu.data.report.page import environment, overlaps
-
     kept = {name: package for name, package in sorted(facts.packages.items()) if package.groups}
-    text: str = environment(escape=False).get_template("card.md").render(
+    return render(
+        "card.md",
+        escape=False,
         facts=facts,
         groups=wording.in_order(facts.groups),
         licences=list(by_bytes(facts.licences).items()),
@@ -21,10 +22,9 @@ def markdown(facts: Facts) -> str:
         recipe_steps=_recipe_steps(facts.recipe),
         settings=_settings(facts.recipe),
         held_out=[name for name, package in kept.items() if package.held_out],
-        overlaps=overlaps(facts),
-        fingerprint=facts.manifest.get("fingerprint", facts.recipe.get("fingerprint", "")),
-    )  # fmt: skip
-    return text
+        overlaps=facts.overlap_table(),
+        fingerprint=facts.recipe.get("fingerprint", ""),
+    )
 
 
 def _sources(packages: list[str]) -> list[tuple[str, int]]:

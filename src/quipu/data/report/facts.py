@@ -121,6 +121,13 @@ class Facts:
                     found[step].append(tally)
         return by_bytes({step: _sum(tallies) for step, tallies in found.items()})
 
+    def overlap_table(self) -> list[tuple[str, dict[str, int], int]]:
+        """Benchmark file, dropped documents by rule, and how many of its problems they met."""
+        return [
+            (name, dict(self.overlaps[name]), len(self.problems[name]))
+            for name in sorted(self.overlaps)
+        ]
+
 
 def total(tallies: dict[str, Tally]) -> Tally:
     """Their sum."""

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from quipu.data.report import card, plots, wording
+from quipu.data.report import card, plots, rendering, wording
 from quipu.data.report.facts import Facts, PackageFacts, gather
-from quipu.errors import DataError
 
 REPORT, CARD = "report.html", "card.md"
 BIGGEST, MOST_DUPLICATES, MOST_DETAILS = 25, 15, 4
@@ -25,29 +24,6 @@ def write(corpus: Path) -> tuple[Path, Path]:
     return written[0], written[1]
 
 
-def environment(escape: bool) -> Any:
-    """Templates of this folder, with the words for numbers as filters."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise DataError(
-            "a report needs the packages jinja2 and matplotlib",
-            remedy="install quipu-code with the extra `data`",
-        ) from error
-    found = Environment(
-        loader=PackageLoader("quipu.data.report", "templates"),
-        autoescape=escape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    for word in (wording.size, wording.number, wording.millions, wording.group):
-        found.filters[word.__name__] = word
-    found.globals["share"] = wording.share
-    return found
-
-
 def html(facts: Facts) -> str:
     """The page."""
     pictures: dict[str, Callable[[], str]] = {
@@ -63,7 +39,9 @@ def html(facts: Facts) -> str:
         pictures["jaccard"] = lambda: plots.jaccard(facts)
     if facts.token_lengths:
         pictures["token_lengths"] = lambda: plots.lengths(facts.token_lengths, "tokens")
-    text: str = environment(escape=True).get_template("report.html").render(
+    return rendering.render(
+        "report.html",
+        escape=True,
         facts=facts,
         pictures={name: draw() for name, draw in pictures.items()},
         tokens=sum(facts.tokens.values()),
@@ -73,11 +51,10 @@ def html(facts: Facts) -> str:
         duplicates=_duplicates(facts),
         copied=facts.copied.most_common(MOST_DUPLICATES),
         held_out=_held_out(facts),
-        overlaps=overlaps(facts),
+        overlaps=facts.overlap_table(),
         rules=RULES,
         colours=wording.COLOURS,
-    )  # fmt: skip
-    return text
+    )
 
 
 def biggest(facts: Facts, most: int) -> list[tuple[str, PackageFacts, str]]:
@@ -87,14 +64,6 @@ def biggest(facts: Facts, most: int) -> list[tuple[str, PackageFacts, str]]:
     return [
         (name, package, max(package.groups, key=lambda g: (package.groups[g].bytes, g)))
         for name, package in kept[:most]
-    ]
-
-
-def overlaps(facts: Facts) -> list[tuple[str, dict[str, int], int]]:
-    """Benchmark file, dropped documents by rule, and how many of its problems they met."""
-    return [
-        (name, dict(facts.overlaps[name]), len(facts.problems[name]))
-        for name in sorted(facts.overlaps)
     ]
 
 

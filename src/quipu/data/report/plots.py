@@ -180,14 +180,15 @@ def flow(facts: Facts) -> str:
         axes.set_xticks(np.linspace(0, 1, 5), ["0 %", "25 %", "50 %", "75 %", "100 %"])
         axes.invert_yaxis()
         axes.spines[["left"]].set_visible(False)
-        axes.legend(
-            loc="upper center",
-            bbox_to_anchor=(0.45, -0.12),
-            ncols=9,
-            handlelength=1,
-            columnspacing=1.4,
-            frameon=False,
-        )
+        if names:  # an empty legend is a warning
+            axes.legend(
+                loc="upper center",
+                bbox_to_anchor=(0.45, -0.12),
+                ncols=9,
+                handlelength=1,
+                columnspacing=1.4,
+                frameon=False,
+            )
 
     return _picture(draw, 0.9 + ROW * max(len(names), 1), WHOLE)
 
@@ -225,7 +226,8 @@ def lengths(counts: dict[str, Counts], unit: str) -> str:
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", color="#e6eaec", linewidth=0.8)
         axes.set_axisbelow(True)
-        axes.legend(frameon=False, fontsize=8)
+        if names:
+            axes.legend(frameon=False, fontsize=8)
 
     return _picture(draw, 2.9)
 
