@@ -32,6 +32,18 @@ REVIEWED = (
         because="LICENSE of CPython; debian/copyright lists every notice in the tree as prose",
     ),
     Reviewed(
+        package="pypi/scipy",
+        paths=("scipy",),
+        licence="BSD-3-Clause",
+        because="LICENSE.txt; GPL and LGPL are those of compiled libraries inside the wheel",
+    ),
+    Reviewed(
+        package="pypi/flax",
+        paths=("flax",),
+        licence="Apache-2.0",
+        because="LICENSE of the wheel, and its classifier",
+    ),
+    Reviewed(
         package="debian/openldap",
         paths=("tests",),
         licence="OLDAP-2.8",

@@ -21,7 +21,7 @@ def tiny() -> CorpusRecipe:
     return CorpusRecipe(
         name="tiny",
         packages=tuple(
-            Package(ecosystem="folder", name=name, place=str(library / name)) for name in FOLDERS
+            Package(ecosystem="folder", name=name, place=library / name) for name in FOLDERS
         ),
         steps=(*reviewed, *STEPS),
         cap_bytes=1_000_000,
