@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo torch-free test test-slow check format train-embedded native-check native-bench clean
+.PHONY: toolchains demo torch-free test test-slow check format train-embedded native-check native-bench clean
 
 NATIVE := $(wildcard native/*.h native/*.cc native/isa/*) native/CMakeLists.txt
 
@@ -23,6 +23,12 @@ demo: $(VENV)/.demo  ## complete and infill real code with the embedded model, o
 
 torch-free: $(VENV)/.demo  ## all of inference in an environment of its own, without PyTorch
 	$(PYTHON) tests/torch_free.py build/torch-free
+
+# Needs root and Debian's packages; without it tests of missing languages are skipped.
+toolchains: $(VENV)/.demo  ## compilers and runtimes of the languages that programs are judged in
+	if [ -n "$$($(BIN)/quipu eval doctor --script)" ]; then \
+		apt-get update -q && $(BIN)/quipu eval doctor --script | sh -e; \
+	fi
 
 test: $(VENV)/.test  ## the default suite
 	$(BIN)/pytest

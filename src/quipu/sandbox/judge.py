@@ -40,11 +40,14 @@ def missing(language: Language) -> list[str]:
 
 
 def remedy(language: Language) -> str:
-    """The command that installs what a language needs."""
-    command = f"apt-get install {' '.join(language.packages)}"
+    """The command that installs what a language lacks."""
+    lacking = missing(language)
+    commands = []
+    if set(lacking) & set(language.executables):
+        commands.append(f"apt-get install -y {' '.join(language.packages)}")
     if language.name == "typescript":
-        command += f" && npm install --prefix {cache_folder()} typescript@5"
-    return command
+        commands.append(f"npm install --prefix {cache_folder()} typescript@5")
+    return " && ".join(commands)
 
 
 class Judge:

@@ -75,7 +75,7 @@ def test_an_unknown_language_is_refused(judge):
 
 def test_a_language_without_its_tools_names_the_command_that_installs_them(judge, monkeypatch):
     monkeypatch.setattr(module.shutil, "which", lambda _: None)
-    with pytest.raises(SandboxError, match="no g\\+\\+; apt-get install g\\+\\+"):
+    with pytest.raises(SandboxError, match="no g\\+\\+; apt-get install -y g\\+\\+"):
         judge.judge("cpp", "int main() {}")
 
 
@@ -138,4 +138,10 @@ def test_the_doctor_tells_layers_and_languages(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["confined"]
     assert found["languages"]["python"]["missing"] == []
-    assert "apt-get install php-cli" in found["languages"]["php"]["remedy"]
+
+
+def test_the_doctors_script_installs_what_is_missing(capsys, monkeypatch):
+    here = module.shutil.which
+    monkeypatch.setattr(module.shutil, "which", lambda name: None if name == "php" else here(name))
+    assert main(["eval", "doctor", "--script"]) == 0
+    assert "apt-get install -y php-cli php-mbstring\n" in capsys.readouterr().out

@@ -31,11 +31,20 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         " the command that installs what is missing.",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--script",
+        action="store_true",
+        help="print only the commands that install what is missing, to be piped into sh",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what is there; exit code 1 if programs cannot be confined."""
+    if args.script:
+        lacks = [language for language in LANGUAGES.values() if missing(language)]
+        sys.stdout.write("".join(f"{remedy(language)}\n" for language in lacks))
+        return 0
     try:
         with LocalSandbox(allow_weaker=LAYERS) as sandbox:
             layers = set(sandbox.layers)
@@ -49,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
         found = {
             "layers": {name: name in layers for name in LAYERS},
             "languages": {
-                name: {"missing": lacking[name], "remedy": remedy(LANGUAGES[name])}
+                name: {
+                    "missing": lacking[name],
+                    "remedy": remedy(LANGUAGES[name]) if lacking[name] else "",
+                }
                 for name in LANGUAGES
             },
             "confined": not trouble,
@@ -70,7 +82,9 @@ def _print(layers: set[str], lacking: dict[str, list[str]], trouble: str) -> Non
         extras = [word for word in language.extras if shutil.which(word) is None]
         words = remedy(language) if lacking[name] else ""
         if not words and extras:
-            words = f"some solutions call {', '.join(extras)}: apt-get install {' '.join(extras)}"
+            words = (
+                f"some solutions call {', '.join(extras)}: apt-get install -y {' '.join(extras)}"
+            )
         table.add_row("[bold]no[/bold]" if lacking[name] else "yes", name, words)
     console.print(table)
     console.print(trouble or "Programs can be confined here.", highlight=False, soft_wrap=True)
