@@ -21,6 +21,8 @@ LicenceOf = Callable[[str, str], str]
 _TAG = re.compile(
     r"^\W{0,8}SPDX-License-Identifier:[ \t]*([^\n]+?)[ \t]*(?:\*/|-->|#})?[ \t]*$", re.M
 )
+# Licences of what is linked or packed with the code: they say nothing of the files beside them.
+_OTHERS = re.compile(r"(third|3rd)[-_. ]?part|bundled|vendor|dependenc", re.IGNORECASE)
 HEADER = 3000  # characters of a file that may say its licence
 # What says too little by itself, and what a licence text must be to say more.
 _VAGUE = {"": "", SOME_BSD: "BSD-", SOME_APACHE: "Apache-"}
@@ -29,7 +31,11 @@ _VAGUE = {"": "", SOME_BSD: "BSD-", SOME_APACHE: "Apache-"}
 def licences_of(ecosystem: str, facts: Mapping[str, bytes]) -> LicenceOf:
     """(path, text) -> SPDX expression, by the metadata and licence texts of one package."""
     texts = {path: content.decode("utf-8", "replace") for path, content in facts.items()}
-    licence_texts = {path: text for path, text in texts.items() if is_licence_text(path)}
+    licence_texts = {
+        path: text
+        for path, text in texts.items()
+        if is_licence_text(path) and not _OTHERS.search(path.rpartition("/")[2])
+    }
     whole = _of_package(texts, licence_texts)
     nested = _of_folders(licence_texts)
     debian = copyright_licences(texts.get(DEBIAN_COPYRIGHT, ""))

@@ -70,6 +70,12 @@ def test_without_a_word_in_metadata_all_texts_at_the_top_hold():
     assert licence({}) == ""
 
 
+def test_licences_of_others_say_nothing_of_the_files_beside_them():
+    facts = {"PKG-INFO": metadata(BSD), "LICENSE": BSD_TEXT}
+    facts |= {"LICENSES_bundled.txt": MIT_TEXT, "x/LICENSE-3RD-PARTY.txt": MIT_TEXT}
+    assert licence(facts) == "BSD-2-Clause"
+
+
 def test_a_folder_with_a_text_of_its_own_has_that_licence_and_all_below_it_too():
     facts = {"PKG-INFO": metadata("License: MIT"), "x/vendor/LICENSE": BSD_TEXT}
     assert licence(facts, "x/vendor/deep/b.py") == "BSD-2-Clause"
