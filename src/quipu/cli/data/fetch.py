@@ -100,7 +100,9 @@ def fetched(
             if json_lines:
                 print(_as_json(result), flush=True)
             elif isinstance(result, Failure):
-                progress.console.print(f"{package}: {result.reason}", style="red", markup=False)
+                progress.console.print(
+                    f"{package}: {result.reason}", style="red", markup=False, soft_wrap=True
+                )
             else:
                 print(f"{result.package}  {result.bytes:,} bytes  {result.origin}", flush=True)
     if sys.stderr.isatty():

@@ -115,7 +115,8 @@ def _put(name: str, label: str, member: Member, reading: Reading, found: Content
     """Keep a member as a text or a fact, or say why not."""
     limits = reading.limits
     fact = _is_fact(name)
-    text = bool(languages.by_name(name)) or languages.may_have_shebang(name) or has_readme(name)
+    script = languages.may_have_shebang(name) and not fact
+    text = bool(languages.by_name(name)) or script or has_readme(name)
     wanted = text and reading.may_take(name) and not is_licence_text(name)
     if not wanted and not fact:
         return "language: none of ours" if not text else "take: not asked for"
@@ -127,7 +128,7 @@ def _put(name: str, label: str, member: Member, reading: Reading, found: Content
         content = member.read()
     except Broken as error:
         return f"archive: broken member, {error}"
-    if wanted and languages.may_have_shebang(name) and not fact and content[:2] != b"#!":
+    if script and not content.startswith(b"#!"):
         return "language: none of ours"
     if fact:
         found.facts[name] = content

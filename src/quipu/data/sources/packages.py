@@ -23,7 +23,7 @@ class Package:
     name: str
     version: str = ""
     take: tuple[str, ...] = ()
-    place: str = ""
+    place: str | Path = ""
 
     def __post_init__(self) -> None:
         if self.ecosystem not in ECOSYSTEMS:

@@ -29,7 +29,10 @@ def read(archive: Archive, folder: Path, limits: Limits = LIMITS) -> Iterator[Do
         yield from _lines(archive, folder, limits)
         return
     contents = Contents()
-    for file, label, reading in _parts(archive, folder, limits):
+    parts = list(_parts(archive, folder, limits))
+    if not parts:
+        contents.skip(Path(archive.file).name, "archive: broken, lists no tarballs")
+    for file, label, reading in parts:
         collect(file, label, reading, contents)
     if archive.file.endswith(".dsc") and DEBIAN_COPYRIGHT not in contents.facts:
         found = copyright_in_diff(folder / archive.file, limits.licence_bytes)
@@ -100,7 +103,13 @@ def _document(
 def _lines(archive: Archive, folder: Path, limits: Limits) -> Iterator[Document | Skipped]:
     """Documents of a JSONL file: `id` and `text`, other fields of Document as they are given."""
     longest = 2 * limits.file_bytes  # JSON may need two bytes for one
-    with (folder / archive.file).open("rb") as file:
+    seen: set[str] = set()
+    try:
+        file = (folder / archive.file).open("rb")
+    except OSError as error:
+        yield Skipped(path=Path(archive.file).name, reason=f"archive: broken, {error.strerror}")
+        return
+    with file:
         for number in itertools.count(1):
             rest = line = file.readline(longest)
             if not line:
@@ -113,9 +122,12 @@ def _lines(archive: Archive, folder: Path, limits: Limits) -> Iterator[Document 
                 found = _line(line, archive.package)
             if isinstance(found, Document) and not taken(found.path, archive.package.take):
                 found = "take: not asked for"
+            if isinstance(found, Document) and found.id in seen:
+                found = "name: twice"
             if isinstance(found, str):
                 yield Skipped(path=f"line {number}", reason=found, bytes=size)
             else:
+                seen.add(found.id)
                 yield found
 
 

@@ -270,6 +270,12 @@ def test_an_archive_that_is_gone_is_skipped_whole(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("name", "ecosystem"), [("x.jsonl", "jsonl"), ("x.dsc", "debian")])
+def test_lines_and_lists_of_files_that_are_gone_are_skipped_whole(tmp_path, name, ecosystem):
+    (found,) = read(archive_of(tmp_path / name, ecosystem), tmp_path)
+    assert (found.path, found.reason[:15]) == (name, "archive: broken")
+
+
 def test_a_member_with_a_wrong_checksum_is_skipped_and_the_others_are_read(tmp_path):
     path = zipped(tmp_path / "x.whl", {"a.py": CODE, "b.py": CODE})
     raw = path.read_bytes()
@@ -325,6 +331,7 @@ def test_documents_come_out_of_lines_with_what_the_lines_say(tmp_path):
         {"id": "", "text": "x"},
         {"id": "c", "text": 1},
         {"id": "d", "text": "\ud800"},
+        {"id": "a", "text": "again"},
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines) + "{\n[1]\n" + "x" * 5000
     path.write_text(text)
@@ -336,9 +343,10 @@ def test_documents_come_out_of_lines_with_what_the_lines_say(tmp_path):
         ("line 3", "line: id and text must be strings"),
         ("line 4", "line: id and text must be strings"),
         ("line 5", "encoding: not Unicode"),
-        ("line 6", "line: bad JSON"),
-        ("line 7", "line: not an object"),
-        ("line 8", "size: the line is too long"),
+        ("line 6", "name: twice"),
+        ("line 7", "line: bad JSON"),
+        ("line 8", "line: not an object"),
+        ("line 9", "size: the line is too long"),
     ]
 
 
