@@ -60,6 +60,7 @@ class Text:
     file: str  # below the folder of benchmarks
     problem: str  # the same in every file that speaks of it
     words: bool  # prose rather than a program
+    comment: bool  # the prose of a program, not a text of its own
     public: bool  # its names are anybody's: from a real repository, not written as a problem
     answer: bool  # a model's: the functions in it may be anybody's
     text: str
@@ -94,9 +95,15 @@ def texts(folder: Path, file: str) -> Iterator[Text]:
     seen: set[tuple[str, bool, bytes]] = set()
     public, answer = file.startswith(_REPOSITORIES), file.startswith(_ANSWERS)
 
-    def text_of(problem: str, words: bool, text: str) -> Text:
+    def text_of(problem: str, words: bool, text: str, comment: bool = False) -> Text:
         return Text(
-            file=file, problem=problem, words=words, public=public, answer=answer, text=text
+            file=file,
+            problem=problem,
+            words=words,
+            comment=comment,
+            public=public,
+            answer=answer,
+            text=text,
         )
 
     for number, row in enumerate(_rows(folder / file)):
@@ -109,7 +116,7 @@ def texts(folder: Path, file: str) -> Iterator[Text]:
             seen.add(mark)
             yield text_of(problem, words, text)
             if not words and not public:
-                yield text_of(problem, True, comments(text))
+                yield text_of(problem, True, comments(text), comment=True)
 
 
 def comments(program: str) -> str:

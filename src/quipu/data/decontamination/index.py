@@ -22,14 +22,26 @@ from quipu.data.steps.syntax import functions
 from quipu.errors import DataError
 
 N = 10  # tokens of an n-gram
+SHORT_N = 6  # words, of questions too short for those; all must be there, in their order
 MANY = 8  # problems: an n-gram or a function in more of them is nobody's
-LEAST_PROGRAM, LEAST_PROSE = 12, 3  # n-grams that a text needs to be looked for
+# N-grams that nobody else has, which a text needs to be looked for.
+LEAST_PROGRAM, LEAST_PROSE, LEAST_SHORT = 12, 3, 2
 LEAST_PUBLIC = 50  # the same for programs of real repositories, whose parts are often common
-_SETTINGS = (N, MANY, LEAST_PROGRAM, LEAST_PROSE, LEAST_PUBLIC, trees.LEAST_SIZE)
+_SETTINGS = (
+    N,
+    SHORT_N,
+    MANY,
+    LEAST_PROGRAM,
+    LEAST_PROSE,
+    LEAST_SHORT,
+    LEAST_PUBLIC,
+    trees.LEAST_SIZE,
+)
 PROGRAM, PROSE, TREE, SIGNATURE = range(4)
 RULES = ("program", "prose", "function", "signature")
 _MAGIC = b"quipu decontamination 1\n"  # raised when texts are read otherwise
-_PROSE_SALT = np.uint64(0x5851F42D4C957F2D)  # prose and programs are never mistaken for each other
+# Prose, short prose and programs are never mistaken for each other.
+_PROSE_SALT, _SHORT_SALT = np.uint64(0x5851F42D4C957F2D), np.uint64(0x14057B7EF767814F)
 _FILTER_BITS = 24
 
 
@@ -79,17 +91,27 @@ def programs(text: str) -> Hashes:
     return ngrams(tokens(text, fold_case=True).hashes, N)
 
 
-def prose(text: str) -> Hashes:
+def prose(words: Hashes) -> Hashes:
     """N-grams of words alone, whatever stands between them."""
-    found = tokens(text, fold_case=True)
-    return ngrams(found.hashes[found.words], N) ^ _PROSE_SALT
+    return ngrams(words, N) ^ _PROSE_SALT
 
 
-def both(text: str) -> Hashes:
-    """Program and prose n-grams of a text, from one reading of it."""
+def short_prose(words: Hashes) -> Hashes:
+    """The same for texts of few words."""
+    return ngrams(words, SHORT_N) ^ _SHORT_SALT
+
+
+def word_hashes(text: str) -> Hashes:
+    """The words of a text, in either case of letters."""
     found = tokens(text, fold_case=True)
-    words = ngrams(found.hashes[found.words], N) ^ _PROSE_SALT
-    return np.concatenate([ngrams(found.hashes, N), words])
+    return found.hashes[found.words]
+
+
+def every(text: str) -> Hashes:
+    """All n-grams by which a text can be known, from one reading of it."""
+    found = tokens(text, fold_case=True)
+    words = found.hashes[found.words]
+    return np.concatenate([ngrams(found.hashes, N), prose(words), short_prose(words)])
 
 
 def sought(index: Index, keys: Hashes) -> Hashes:
@@ -112,14 +134,15 @@ def build(folder: Path, file: Path) -> str:
     )
     names = list(hashes)
     numbers = {name: number for number, name in enumerate(names)}
-    problems = sorted({item[1] for item in items})
+    problems = sorted({item.problem for item in items})
     places = {problem: number for number, problem in enumerate(problems)}
-    table = _table(keys, owners, np.array([places[item[1]] for item in items], np.int32))
+    problem = np.array([places[item.problem] for item in items], np.int32)
+    table = _table(keys, owners, problem, np.array([item.least for item in items]))
     sizes = np.bincount(table.items, minlength=len(items)).astype(np.int32)
     arrays: dict[str, NDArray[Any]] = {
-        "file": np.array([numbers[item[0]] for item in items], np.int32),
-        "problem": np.array([places[item[1]] for item in items], np.int32),
-        "rule": np.array([item[2] for item in items], np.int8),
+        "file": np.array([numbers[item.file] for item in items], np.int32),
+        "problem": problem,
+        "rule": np.array([item.rule for item in items], np.int8),
         "size": sizes,
         "keys": table.keys,
         "offsets": table.offsets,
@@ -131,7 +154,25 @@ def build(folder: Path, file: Path) -> str:
     return fingerprint
 
 
-Item = tuple[str, str, int]  # file, problem, rule
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A text, function or signature of a benchmark."""
+
+    file: str
+    problem: str
+    rule: int
+    least: int = 1  # keys that must be left, or it is not looked for
+
+
+def _grams(text: Text) -> tuple[Hashes, int]:
+    """The n-grams of a benchmark's text, and how many it needs to be looked for."""
+    if not text.words:
+        return np.unique(programs(text.text)), LEAST_PUBLIC if text.public else LEAST_PROGRAM
+    words = word_hashes(text.text)
+    grams = np.unique(prose(words))
+    if len(grams) >= LEAST_PROSE or text.comment:
+        return grams, LEAST_PROSE
+    return np.unique(short_prose(words)), LEAST_SHORT
 
 
 def _collect(
@@ -144,8 +185,8 @@ def _collect(
     owners: list[NDArray[np.int32]] = []
     frames: set[int] = set()
 
-    def add(text: Text, rule: int, hashes: Hashes) -> None:
-        item = (text.file, text.problem, rule)
+    def add(text: Text, rule: int, hashes: Hashes, least: int = 1) -> None:
+        item = Item(file=text.file, problem=text.problem, rule=rule, least=least)
         mark = (item, hashlib.sha256(hashes.tobytes()).digest())
         if mark in numbers:
             return
@@ -155,10 +196,9 @@ def _collect(
         items.append(item)
 
     for text in found:
-        grams = np.unique(prose(text.text) if text.words else programs(text.text))
-        program = LEAST_PUBLIC if text.public else LEAST_PROGRAM
-        if len(grams) >= (LEAST_PROSE if text.words else program):
-            add(text, PROSE if text.words else PROGRAM, grams)
+        grams, least = _grams(text)
+        if len(grams) >= least:
+            add(text, PROSE if text.words else PROGRAM, grams, least)
         if text.words:
             continue
         for function in functions(text.text):
@@ -176,16 +216,32 @@ def _collect(
     )
 
 
-def _table(keys: Hashes, owners: NDArray[np.int32], problem: NDArray[np.int32]) -> Table:
-    """The pairs sorted by key, without the keys that many problems share."""
-    order = np.lexsort((owners, keys))
+def _table(
+    keys: Hashes,
+    owners: NDArray[np.int32],
+    problem: NDArray[np.int32],
+    least: NDArray[np.int64],
+) -> Table:
+    """The pairs sorted by key: no keys that many problems share, no items left with too few."""
+    order = np.lexsort((owners, problem[owners], keys))
     keys, owners = keys[order], owners[order]
-    pairs = np.unique(np.stack([keys, problem[owners].astype(np.uint64)], axis=1), axis=0)
-    found, counts = np.unique(pairs[:, 0], return_counts=True)
-    keep = np.isin(keys, found[counts <= MANY])
+    starts = _starts(keys)
+    pair_begins = np.ones(len(keys), np.int64)
+    pair_begins[1:] = (keys[1:] != keys[:-1]) | (np.diff(problem[owners]) != 0)
+    problems = np.add.reduceat(pair_begins, starts) if len(keys) else pair_begins
+    keep = np.repeat(problems <= MANY, np.diff(starts, append=len(keys)))
     keys, owners = keys[keep], owners[keep]
-    unique, starts = np.unique(keys, return_index=True)
-    return Table(keys=unique, offsets=np.append(starts, len(keys)).astype(np.int64), items=owners)
+    enough = np.bincount(owners, minlength=len(least)) >= least
+    keys, owners = keys[enough[owners]], owners[enough[owners]]
+    starts = _starts(keys)
+    return Table(keys=keys[starts], offsets=np.append(starts, len(keys)), items=owners)
+
+
+def _starts(keys: Hashes) -> NDArray[np.int64]:
+    """Where each of the sorted keys begins."""
+    begins = np.ones(len(keys), np.bool_)
+    begins[1:] = keys[1:] != keys[:-1]
+    return np.flatnonzero(begins)
 
 
 def _filter(keys: Hashes) -> NDArray[np.uint8]:

@@ -61,7 +61,7 @@ class Decontaminate:
     def overlaps(self, document: Document) -> tuple[Overlap, ...]:
         """All that the document has in common with benchmarks, signatures always included."""
         index = _load(self.index)
-        keys = [indexes.sought(index, indexes.both(document.text))]
+        keys = [indexes.sought(index, indexes.every(document.text))]
         if is_python(document):
             keys.append(indexes.sought(index, _function_keys(index, document.text)))
         items = index.table.find(np.concatenate(keys))

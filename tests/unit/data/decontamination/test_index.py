@@ -75,6 +75,15 @@ def test_ngrams_of_many_problems_are_nobodys(folder, tmp_path):
     assert index.among(found.table.keys, np.unique(index.programs(rows[5]["code"]))).any()
 
 
+def test_a_text_with_too_little_of_its_own_is_not_looked_for(folder, tmp_path):
+    shared = "".join(f"#include <header_{i}.h>\n" for i in range(30))
+    rows = [{"task_id": f"p{i}", "code": f"{shared}int own_{i};\n"} for i in range(12)]
+    (folder / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    build(folder, tmp_path / "index")
+    found = load(tmp_path / "index")
+    assert not index.among(found.table.keys, np.unique(index.programs(rows[5]["code"]))).any()
+
+
 def test_a_table_finds_what_a_dictionary_finds(folder, tmp_path):
     build(folder, tmp_path / "index")
     found = load(tmp_path / "index")

@@ -81,6 +81,17 @@ def test_a_question_is_found_among_comments_of_any_language(step):
     assert "humaneval/900" in step(document(FILLER + samples.HUMANEVAL["prompt"].upper()))
 
 
+def test_a_short_question_is_found_whole_and_only_whole(tmp_path):
+    folder = tmp_path / "short"
+    folder.mkdir()
+    (folder / "short.jsonl").write_text(
+        '{"question": "How can I kill a sleeping Python process?"}\n'
+    )
+    step = decontaminate(benchmarks=folder, index=tmp_path / "index")
+    assert step(document("# how can i kill\n# a sleeping python process\n")) is not None
+    assert step(document("# how can i kill a sleeping process of python\n")) is None
+
+
 def test_a_signature_is_counted_and_drops_generated_data_alone(step, benchmarks):
     text = FILLER + "def widest_gap(a, b):\n    return a + b\n"
     assert step(document(text)) is None
