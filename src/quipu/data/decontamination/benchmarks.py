@@ -197,7 +197,7 @@ def _texts_of(row: Row, file: str) -> Iterator[tuple[bool, str]]:
         part = infilling and key in ("prompt", "canonical_solution")
         if not part and (key in _PROGRAMS or key in _WORDS):
             prose = key in _WORDS and not (key == "test_case_prompt" and "autocomplete" in file)
-            prose |= key == "prompt" and file.startswith("mbpp/")
+            prose |= key == "prompt" and file.startswith(("mbpp/", "xstest/"))
             yield from ((prose, text) for text in _strings(value))
         elif isinstance(value, dict | list):
             for inner in _dicts(value):
