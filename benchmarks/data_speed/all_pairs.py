@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quipu.data.dedup.bands import packed, unpacked
+from quipu.data.dedup.shingles import unique
 
 _AT_ONCE = 1 << 23  # pairs to collect before those found twice are removed
 Hashes = npt.NDArray[np.uint64]
@@ -49,8 +50,8 @@ def _sharing(elements: npt.NDArray[np.int64], owners: npt.NDArray[np.int64]) -> 
     while len(left):
         left = left[left + distance < len(elements)]
         left = left[elements[left] == elements[left + distance]]
-        found.append(np.unique(packed(owners[left], owners[left + distance])))
+        found.append(unique(packed(owners[left], owners[left + distance])))
         waiting, distance = waiting + len(found[-1]), distance + 1
         if waiting > len(found[0]) + _AT_ONCE:
-            found, waiting = [np.unique(np.concatenate(found))], 0
-    return np.unique(np.concatenate(found))
+            found, waiting = [unique(np.concatenate(found))], 0
+    return unique(np.concatenate(found))

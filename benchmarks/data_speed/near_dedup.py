@@ -22,7 +22,7 @@ from data_speed.setting import Setting
 from quipu.data.dedup.bands import bucket_pairs, packed, unpacked
 from quipu.data.dedup.choose import choose
 from quipu.data.dedup.settings import Near, similarity_found
-from quipu.data.dedup.shingles import shingles_of
+from quipu.data.dedup.shingles import shingles_of, unique
 from quipu.data.dedup.signatures import band_keys
 from quipu.data.dedup.verify import similarities
 
@@ -152,14 +152,14 @@ def _speed_table(runs: dict[str, list[dict[str, Any]]], megabytes: float) -> str
 
 def _recall(texts: list[str]) -> dict[str, float]:
     """Pairs and removed documents, by MinHash and by comparing all pairs."""
-    unique = sorted(set(texts))
-    sets = [shingles_of(text, NEAR.shingle) for text in unique]
+    different = sorted(set(texts))
+    sets = [shingles_of(text, NEAR.shingle) for text in different]
     started = time.process_time()
     truth = similar_pairs(sets, NEAR.jaccard)
     seconds = time.process_time() - started
     keys = np.array([band_keys(one, NEAR) for one in sets]).T
     numbers = np.arange(len(sets))
-    pairs = np.unique(
+    pairs = unique(
         np.concatenate([found for band in keys for found in bucket_pairs(band, numbers, NEAR)])
     )
     similarity = similarities(pairs, sets, NEAR.jaccard)
@@ -171,7 +171,7 @@ def _recall(texts: list[str]) -> dict[str, float]:
     perfect = set(
         choose(order, true_low, true_high, np.array([truth[one] for one in sorted(truth)]))
     )
-    right = _truly_similar(unique, low, high)
+    right = _truly_similar(different, low, high)
     hits = np.isin(packed(true_low, true_high), pairs[enough]).sum()
     return {
         "texts": len(sets),

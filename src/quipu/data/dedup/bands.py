@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quipu.data.dedup.settings import Near
+from quipu.data.dedup.shingles import unique
 from quipu.data.hashing import Hashes
 
 Pairs = npt.NDArray[np.uint64]  # low number * 2^32 + high number
@@ -41,7 +42,7 @@ def bucket_pairs(
         first, last = np.searchsorted(turn, (which, which + 1))
         found = _pairs_of(sizes[first:last], large[first:last], near)
         here = numbers[ends[first] : ends[last]]
-        yield np.unique(np.concatenate([packed(here[left], here[right]) for left, right in found]))
+        yield unique(np.concatenate([packed(here[left], here[right]) for left, right in found]))
 
 
 def _pairs_of(

@@ -15,7 +15,7 @@ from quipu.data.dedup.choose import (
     text_digest,
 )
 from quipu.data.dedup.settings import Near
-from quipu.data.dedup.shingles import shingles_of
+from quipu.data.dedup.shingles import shingles_of, unique
 from quipu.data.dedup.signatures import band_keys
 from quipu.data.dedup.verify import similarities
 from quipu.data.documents import Document
@@ -46,10 +46,10 @@ def find_duplicates(documents: Iterable[Document], near: Near | None) -> list[Du
     removed: dict[int, tuple[int, float]] = {}
     if near is not None:
         # Buckets take the digest in place of the id, as the form on disk does: same candidates.
-        unique = sorted(first.values(), key=lambda index: (order[index][0], digests[index]))
-        texts = [shingles[digests[index]] for index in unique]
-        low, high, similarity = _similar(texts, near)
-        numbers = np.array(unique, dtype=np.int64)
+        texts = sorted(first.values(), key=lambda index: (order[index][0], digests[index]))
+        sets = [shingles[digests[index]] for index in texts]
+        low, high, similarity = _similar(sets, near)
+        numbers = np.array(texts, dtype=np.int64)
         removed = choose(order, numbers[low], numbers[high], similarity)
     return sorted(removals(order, copies, removed))
 
@@ -75,7 +75,7 @@ def _similar(shingles: Sequence[Hashes], near: Near) -> tuple[Numbers, Numbers, 
     numbers = np.arange(len(shingles))
     keys = np.array([band_keys(one, near) for one in shingles], dtype=np.uint64)
     found = (pairs for band in keys.T for pairs in bucket_pairs(band, numbers, near))
-    pairs = np.unique(np.concatenate([np.empty(0, dtype=np.uint64), *found]))
+    pairs = unique(np.concatenate([np.empty(0, dtype=np.uint64), *found]))
     similarity = similarities(pairs, shingles, near.jaccard)
     enough = similarity >= near.jaccard
     return (*unpacked(pairs[enough]), similarity[enough])

@@ -24,7 +24,7 @@ from quipu.data.dedup.bands import Numbers, Pairs, bucket_pairs, unpacked
 from quipu.data.dedup.choose import Duplicate, choose, preference, removals, text_digest
 from quipu.data.dedup.parts import Part, documents, ids
 from quipu.data.dedup.settings import Near
-from quipu.data.dedup.shingles import shingles_of
+from quipu.data.dedup.shingles import shingles_of, unique
 from quipu.data.dedup.signatures import band_keys
 from quipu.data.dedup.spill import Spill, write_spill
 from quipu.data.dedup.verify import jaccard
@@ -230,8 +230,8 @@ def verify(
 ) -> None:
     """The truly similar pairs of one share of all: (which, of how many)."""
     mine = [chunk for file in pairs for chunk in _share(read_pairs(file), share)]
-    unique = np.unique(np.concatenate(mine)) if mine else np.empty(0, dtype=np.uint64)
-    low, high = unpacked(unique)
+    candidates = unique(np.concatenate([np.empty(0, dtype=np.uint64), *mine]))
+    low, high = unpacked(candidates)
     similarities = similar(Spill.open(parts, spills), low, high, least)
     found = np.flatnonzero(similarities >= least)
     table = np.empty(len(found), dtype=SIMILAR)

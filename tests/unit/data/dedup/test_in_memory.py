@@ -5,7 +5,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quipu.data.dedup.choose import Duplicate
@@ -77,12 +77,14 @@ def documents_of(family):
     ]
 
 
+@settings(deadline=None)
 @given(FAMILIES)
 def test_agrees_with_comparing_all_pairs(family):
     documents = documents_of(family)
     assert find_duplicates(documents, CERTAIN) == slow_duplicates(documents, CERTAIN)
 
 
+@settings(deadline=None)
 @given(FAMILIES, st.randoms(use_true_random=False))
 def test_does_not_depend_on_the_order_of_documents(family, chance):
     near = Near(all_pairs=3, stars=1, neighbours=1)

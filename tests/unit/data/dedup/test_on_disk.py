@@ -66,7 +66,7 @@ def read(path):
     seed=st.integers(0, 2**32),
     count=st.integers(0, 60),
     cuts=st.lists(st.integers(0, 60), max_size=4),
-    near=st.sampled_from([SMALL_BUCKETS, Near()]),
+    near=st.sampled_from([SMALL_BUCKETS, Near(bands=8)]),
 )
 def test_parts_in_any_order_and_cut_anywhere_give_what_memory_gives(
     tmp_path_factory, seed, count, cuts, near
