@@ -16,6 +16,7 @@ import small_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = (sys.executable, "-m", "quipu.cli.main", "data", "build", "small_corpus:recipe")
+QUICK = ("--processes", "2", "--until", "tokens")  # pictures take longer than all else here
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def whole(sources, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     os.environ[small_corpus.SOURCES] = str(sources)
     subprocess.run(
-        [*BUILD, "--to", folder, "--processes", "2"],
+        [*BUILD, "--to", folder, *QUICK],
         check=True,
         capture_output=True,
         env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"},
@@ -50,6 +51,8 @@ def test_a_build_tells_what_came_out(quipu, tmp_path):
     assert "near duplicate" in ran.out
     assert max(map(len, ran.out.splitlines())) <= 80
     assert "prepare: 5 of 5" in ran.err
+    assert (tmp_path / "c" / "report.html").exists()
+    assert (tmp_path / "c" / "card.md").exists()
     again = quipu("data", "build", "small_corpus:recipe", "--to", tmp_path / "c", "--json")
     assert json.loads(again.out)["name"] == "tiny"
     assert "5 done before" in again.err
@@ -107,9 +110,7 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(whole, tmp_path, se
     kills = 0
     prepared = {}
     while True:
-        building = subprocess.Popen(
-            [*BUILD, "--to", tmp_path, "--processes", "2"], stderr=subprocess.PIPE
-        )
+        building = subprocess.Popen([*BUILD, "--to", tmp_path, *QUICK], stderr=subprocess.PIPE)
         try:
             building.wait(chance.uniform(0.8, 2.5 + kills))
         except subprocess.TimeoutExpired:
@@ -133,7 +134,7 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(whole, tmp_path, se
 
 def test_ctrl_c_stops_at_once_and_leaves_no_process(whole, tmp_path):
     building = subprocess.Popen(
-        [*BUILD, "--to", tmp_path, "--processes", "2"],
+        [*BUILD, "--to", tmp_path, *QUICK],
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
@@ -145,7 +146,7 @@ def test_ctrl_c_stops_at_once_and_leaves_no_process(whole, tmp_path):
     assert building.returncode == 130
     assert b"Traceback" not in err, err
     assert time.monotonic() - began < 10
-    subprocess.run([*BUILD, "--to", tmp_path, "--processes", "2"], check=True, capture_output=True)
+    subprocess.run([*BUILD, "--to", tmp_path, *QUICK], check=True, capture_output=True)
     assert small_corpus.contents(tmp_path) == small_corpus.contents(whole)
 
 
@@ -153,7 +154,7 @@ def test_a_full_disk_is_said_in_one_line_and_the_build_goes_on_afterwards(whole,
     def little_room():
         resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 
-    command = [*BUILD, "--to", tmp_path, "--processes", "2"]
+    command = [*BUILD, "--to", tmp_path, *QUICK]
     subprocess.run([*command, "--until", "fetch"], check=True, capture_output=True)
     full = subprocess.run(command, capture_output=True, text=True, preexec_fn=little_room)
     assert full.returncode == 1
@@ -177,7 +178,7 @@ def test_a_ray_cluster_of_two_nodes_builds_the_same_bytes(whole, tmp_path):
         "cluster.add_node(**node); cluster.wait_for_nodes();"
         "executor = RayExecutor(cluster.address); executor.__enter__();"
         "assert len(ray.nodes()) == 2 and ray.cluster_resources()['CPU'] == 2;"
-        "build(small_corpus.recipe(), Path(sys.argv[1]), executor);"
+        "build(small_corpus.recipe(), Path(sys.argv[1]), executor, until='tokens');"
         "executor.__exit__(None, None, None); cluster.shutdown()"
     )
     ran = subprocess.run(

@@ -28,6 +28,7 @@ depends on the change."""
 _EPILOG = """\
 A recipe is a Python function that returns a CorpusRecipe; name=value settings change its fields,
 dots reach inside. What the folder holds:
+  report.html        the corpus in pictures; card.md is its card
   manifest.json      names, versions, hashes, counts, reasons; packages that are missing, and why
   documents.parquet  every file that was read, and what became of it (quipu data why)
   tokens/            the shards, their manifest and tokenizer.model
@@ -89,11 +90,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(json.dumps(recipe.as_json(), indent=1, ensure_ascii=False))
         return 0
-    until = "tokens" if args.until == "report" else args.until
     with _executor(args) as executor, Screen(Console(stderr=True)) as screen:
-        manifest = build(recipe, args.to, executor, until=until, told=screen.show)
-    if args.until == "report":
-        _report(args.to)
+        manifest = build(recipe, args.to, executor, until=args.until, told=screen.show)
     if args.json:
         print(json.dumps(manifest, ensure_ascii=False))
     else:
@@ -116,10 +114,6 @@ def _executor(
     from quipu.data.corpus.executors.local import LocalExecutor
 
     return LocalExecutor(args.processes or len(os.sched_getaffinity(0)))
-
-
-def _report(folder: Path) -> None:
-    """The report and the card, which are a verb of their own."""
 
 
 def _tell_missing(console: Console, manifest: dict[str, Any]) -> None:

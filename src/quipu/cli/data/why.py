@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SHOWN = 10  # documents of a package
 
 _EPILOG = """\
-A FILE of this machine is looked for by its content: its bytes, then its text. Exit code 0 when
-something was found, 1 when nothing was.
+A FILE of this machine is looked for by its content: its bytes, then its text, then what is most
+like it (half of its runs of five tokens or more). Exit code 0 when something was found, else 1.
 
 examples:
   quipu data why pypi/rich/13.9.4/rich/text.py --corpus corpora/mine
@@ -68,7 +68,8 @@ def _show(console: Console, question: str, answer: "Answer") -> None:
         console.print(Text(f"{question}: not in this corpus"))
         return
     for one in answer.found[:SHOWN]:
-        console.print(Text(one.id, style="bold"))
+        alike = f" ({one.match})" if one.match.endswith("alike") else ""
+        console.print(Text(one.id + alike, style="bold"))
         for line in _lines(one):
             console.print(Text(f"  {line}"))
     if answer.documents > 1:

@@ -19,11 +19,12 @@ from quipu.data.corpus.texts import text_jobs
 from quipu.data.corpus.tokens import build_tokens, remove_others
 from quipu.data.decontamination.step import decontaminate
 from quipu.data.dedup.on_disk import duplicates
+from quipu.data.report import page
 from quipu.data.sources.fetching import fetch
 from quipu.data.sources.packages import Archive, Failure, Package
 from quipu.errors import DataError
 
-STAGES = ("fetch", "prepare", "deduplicate", "select", "tokens")
+STAGES = ("fetch", "prepare", "deduplicate", "select", "tokens", "report")
 TEXT_BYTES_PER_TOKEN = 3  # of source code, about: how much text a shard takes
 
 
@@ -210,7 +211,10 @@ def build(
             work.select(found)
         if last >= STAGES.index("tokens"):
             build_tokens(recipe, folder / "tokens", work.texts(), work.run)
-        return write_manifest(folder, recipe, work.archives, work.missing, work.prepared)
+        told_manifest = write_manifest(folder, recipe, work.archives, work.missing, work.prepared)
+        if last >= STAGES.index("report"):
+            page.write(folder)
+        return told_manifest
 
 
 def _refuse_twice(packages: Sequence[Package]) -> None:

@@ -3,21 +3,31 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from quipu.data import languages
+from quipu.data.corpus.manifest import kind_of
 from quipu.data.corpus.select import HELD_OUT, KEPT, TRAIN
-from quipu.data.corpus.tables import rows
-from quipu.data.corpus.texts import group_name
+from quipu.data.corpus.tables import column_of
+from quipu.data.corpus.texts import group_name, texts_of
+from quipu.data.dedup.shingles import shingles_of
+from quipu.data.dedup.verify import jaccard
+from quipu.data.sources.packages import ECOSYSTEMS
 from quipu.data.tokens.manifest import MANIFEST
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import DataError
 
 MOST = 100  # documents that an answer names
+MOST_ALIKE = 3
+ALIKE = 0.5  # least similarity of what is worth naming
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PROVENANCE = ("number", "id", "package", "version", "path", "licence", "language", "group")
 _KNOWN = (*_PROVENANCE, "sha256", "bytes", "state", "split")
@@ -28,7 +38,7 @@ class Found:
     """One document that a question is about."""
 
     id: str
-    match: str  # "id", "package", "file", "text", "text but for space": how it was found
+    match: str  # how it was found: "id", "package", "file", "text", "0.93 alike"
     state: str  # "kept", or the reason why not
     split: str
     package: str
@@ -63,24 +73,63 @@ class Answer:
 
 
 def why(corpus: Path, question: str) -> Answer:
-    """Look for a document's id, a hash, a package, or a file of this machine by its content."""
-    path = documents_of(corpus)
-    for match, wanted in _questions(question):
-        states: Counter[str] = Counter()
-        found: list[Found] = []
-        for row in rows(path, (*_KNOWN, "text_sha256")):
-            if not wanted(row):
-                continue
-            kept = row["state"] == KEPT
-            states[row["split"] if kept else row["state"].partition(":")[0].split(" of ")[0]] += 1
-            if len(found) < MOST:
-                fields = {name: row[name] for name in _KNOWN}
-                found.append(Found(match=match, **fields))
-        if found:
-            placed = tuple(_placed(corpus, found))
-            count = sum(states.values())
-            return Answer(found=placed, documents=count, states=dict(sorted(states.items())))
+    """Look for a document's id, a hash, a package, or a file of this machine by its content.
+
+    For a file whose content is nowhere, the answer is what is most like it, if anything is.
+    """
+    table = pq.read_table(documents_of(corpus), columns=[*_KNOWN, "text_sha256", "part", "row"])
+    for match, value, column in _questions(question):
+        found = table.filter(pc.equal(table.column(column), value))
+        if len(found):
+            return _answer(corpus, found, [match] * len(found))
+    if Path(question).is_file():
+        for text in _as_read(Path(question).read_bytes()):
+            numbers = nearest(corpus / "packages", table, text, Path(question).name)
+            matches = [f"{similarity:.2f} alike" for _, similarity in numbers]
+            alike = pa.array([number for number, _ in numbers], pa.int32())
+            return _answer(corpus, table.take(alike), matches)
     return Answer(found=(), documents=0, states={})
+
+
+def _answer(corpus: Path, table: pa.Table, matches: Sequence[str]) -> Answer:
+    split, state = column_of(table, "split"), column_of(table, "state")
+    states = Counter(one or kind_of(other) for one, other in zip(split, state, strict=True))
+    shown = table.slice(0, MOST).select(_KNOWN).to_pylist()
+    found = [Found(match=match, **row) for row, match in zip(shown, matches, strict=False)]
+    return Answer(
+        found=tuple(_placed(corpus, found)),
+        documents=len(table),
+        states=dict(sorted(states.items())),
+    )
+
+
+def nearest(packages: Path, table: pa.Table, text: str, name: str) -> list[tuple[int, float]]:
+    """Numbers of the documents most like a text, with their similarity, the most alike first.
+
+    Only prepared documents of about its size and of its language are read.
+    """
+    size = len(text.encode())
+    language = languages.language_of(name, text)
+    like: dict[str, dict[int, int]] = {}
+    near = table.filter(
+        pc.and_(
+            pc.and_(pc.greater_equal(table["row"], 0), pc.equal(table["language"], language)),
+            pc.and_(
+                pc.greater_equal(table["bytes"], int(ALIKE * size / 2)),
+                pc.less_equal(table["bytes"], int(2 * size / ALIKE)),
+            ),
+        )
+    )
+    for row in near.select(["number", "part", "row"]).to_pylist():
+        like.setdefault(row["part"], {})[row["row"]] = row["number"]
+    sought = shingles_of(text)
+    found: list[tuple[int, float]] = []
+    for part, numbers in sorted(like.items()):
+        for place, other in texts_of(packages / part, set(numbers)):
+            similarity = jaccard(sought, shingles_of(other))
+            if similarity >= ALIKE:
+                found.append((numbers[place], similarity))
+    return sorted(found, key=lambda one: (-one[1], one[0]))[:MOST_ALIKE]
 
 
 def documents_of(corpus: Path) -> Path:
@@ -95,33 +144,22 @@ def documents_of(corpus: Path) -> Path:
     return path
 
 
-class _Is:
-    """Whether one of some columns has a value."""
-
-    def __init__(self, value: str, *columns: str) -> None:
-        self.value = value
-        self.columns = columns
-
-    def __call__(self, row: Mapping[str, Any]) -> bool:
-        return any(row[column] == self.value for column in self.columns)
-
-
-def _questions(question: str) -> Iterator[tuple[str, _Is]]:
-    """How a question may be meant, the most exact first."""
+def _questions(question: str) -> Iterator[tuple[str, str, str]]:
+    """How a question may be meant, the most exact first: what matches, value, column."""
     if _SHA256.fullmatch(question):
-        yield "file", _Is(question.lower(), "sha256")
-        yield "text", _Is(question.lower(), "text_sha256")
+        yield "file", question.lower(), "sha256"
+        yield "text", question.lower(), "text_sha256"
         return
-    yield "id", _Is(question, "id")
-    yield "package", _Is(question, "package")
-    for ecosystem in ("pypi", "npm", "debian", "folder", "git", "jsonl"):
-        yield "package", _Is(f"{ecosystem}/{question}", "package")
+    yield "id", question, "id"
+    yield "package", question, "package"
+    for ecosystem in ECOSYSTEMS:
+        yield "package", f"{ecosystem}/{question}", "package"
     file = Path(question)
     if file.is_file():
         content = file.read_bytes()
-        yield "file", _Is(hashlib.sha256(content).hexdigest(), "sha256")
+        yield "file", hashlib.sha256(content).hexdigest(), "sha256"
         for text in _as_read(content):
-            yield "text", _Is(hashlib.sha256(text.encode()).hexdigest(), "text_sha256")
+            yield "text", hashlib.sha256(text.encode()).hexdigest(), "text_sha256"
 
 
 def _as_read(content: bytes) -> Iterator[str]:

@@ -56,6 +56,8 @@ class CorpusRecipe:
         """The recipe as plain values, without the machine's paths."""
         found = {one.name: plain(getattr(self, one.name)) for one in dataclasses.fields(self)}
         packages = [dataclasses.replace(package, place="") for package in self.packages]
+        # Where to look for packages first is the machine's business; hashes tell what came.
+        del found["indexes"]
         return found | {"packages": plain(packages), "format": 1}
 
     def fingerprint(self) -> str:

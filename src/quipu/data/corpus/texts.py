@@ -124,7 +124,7 @@ def write_texts(output: Path, packages: Path, places: Sequence[Place]) -> dict[s
         wanted.setdefault(part, set()).add(row)
     texts: dict[tuple[str, int], str] = {}
     for part, part_rows in wanted.items():
-        texts |= {(part, row): text for row, text in _some(packages / part, part_rows)}
+        texts |= {(part, row): text for row, text in texts_of(packages / part, part_rows)}
     size = 0
     with Writer(output, TEXTS) as file:
         for number, part, row, package, licence in places:
@@ -134,8 +134,8 @@ def write_texts(output: Path, packages: Path, places: Sequence[Place]) -> dict[s
     return {"documents": len(places), "bytes": size}
 
 
-def _some(path: Path, wanted: set[int]) -> Iterator[tuple[int, str]]:
-    """Texts of some rows of a prepared package."""
+def texts_of(path: Path, wanted: set[int]) -> Iterator[tuple[int, str]]:
+    """Texts of some rows of a prepared package, with the row; a row group in memory at a time."""
     first = 0
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):

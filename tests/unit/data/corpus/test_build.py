@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import small_corpus
-from quipu.data.corpus.build import build
+from quipu.data.corpus import build as building
 from quipu.data.corpus.executors.local import LocalExecutor
 from quipu.data.corpus.provenance import why
 from quipu.data.corpus.select import is_held_out
@@ -18,6 +18,11 @@ from quipu.errors import DataError
 from quipu.text.tokenizer import Tokenizer
 
 HERE = LocalExecutor(0)
+
+
+def build(recipe, folder, executor, until="tokens", **more):
+    """A build without the report, whose pictures take longer than all else here."""
+    return building.build(recipe, folder, executor, until=until, **more)
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +233,12 @@ def test_why_knows_ids_packages_hashes_and_files(sources, corpus, tmp_path):
     changed = tmp_path / "windows.py"
     changed.write_bytes((sources / "alpha" / "m1.py").read_bytes().replace(b"\n", b"\r\n"))
     assert why(corpus, str(changed)).found[0].match == "text"
+    changed.write_text((sources / "alpha" / "m1.py").read_text() + "\nNEW = 1\n")
+    alike = why(corpus, str(changed)).found
+    assert alike[0].match.endswith("alike")
+    assert {"folder/alpha/1/m1.py", "folder/beta/1/copy.py"} <= {one.id for one in alike}
+    changed.write_text("nothing = like(this)\n")
+    assert why(corpus, str(changed)).documents == 0
     package = why(corpus, "alpha")
     assert package.documents == 5
     assert why(corpus, "nothing").documents == 0

@@ -24,7 +24,7 @@ def sources(tmp_path):
 
 @pytest.fixture
 def corpus(sources, tmp_path):
-    build(small_corpus.recipe_of(sources), tmp_path / "corpus", HERE)
+    build(small_corpus.recipe_of(sources), tmp_path / "corpus", HERE, until="tokens")
     return tmp_path / "corpus"
 
 
@@ -66,7 +66,7 @@ def test_dropped_documents_are_out_and_all_others_are_as_they_were(corpus, rewri
 def test_a_later_build_leaves_them_out_too(sources, corpus):
     drop(corpus, [ALPHA])
     marked = (corpus / "documents.parquet").read_bytes()
-    build(small_corpus.recipe_of(sources), corpus, HERE)
+    build(small_corpus.recipe_of(sources), corpus, HERE, until="tokens")
     assert (corpus / "documents.parquet").read_bytes() == marked
     numbers = {row["number"] for row in rows(corpus) if row["state"] == "kept"}
     assert set(in_shards(corpus)) == numbers
