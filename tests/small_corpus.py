@@ -1,6 +1,7 @@
 """A tiny corpus of made-up packages, its recipe, and what is compared of two builds."""
 
 import os
+import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,18 @@ class Longer:
 
     def __call__(self, document: Document) -> Document:
         return replace(document, quality=float(len(document.text)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadly:
+    """A step that ends its process, as a kernel short of memory would."""
+
+    package: str
+
+    def __call__(self, document: Document) -> str | None:
+        if document.package == self.package:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return None
 
 
 def write_sources(folder: Path) -> Path:

@@ -92,7 +92,7 @@ class Build:
     def fetch(self) -> None:
         """Fetch all packages; what cannot be had is missing."""
         packages = self.recipe.packages
-        _refuse_twice(packages)
+        _refuse_twice(map(str, packages))
         folder = self.folder / "archives"
         indexes = [str(path) for path in self.recipe.indexes]
         for count, found in enumerate(fetch(packages, folder, indexes), 1):
@@ -110,6 +110,8 @@ class Build:
                 )
             )
         self.archives.sort(key=lambda archive: part_of(archive.package))
+        # Once without a version and once with the newest is twice, too.
+        _refuse_twice(str(archive.package) for archive in self.archives)
 
     def prepare(self) -> None:
         """Read every archive and run every step; a package that fails is missing."""
@@ -217,8 +219,8 @@ def build(
         return told_manifest
 
 
-def _refuse_twice(packages: Sequence[Package]) -> None:
+def _refuse_twice(packages: Iterable[str]) -> None:
     """DataError for a package that a recipe names twice: its documents would have one id."""
-    twice = [name for name, count in Counter(map(str, packages)).items() if count > 1]
+    twice = [name for name, count in Counter(packages).items() if count > 1]
     if twice:
         raise DataError("package named twice", got=", ".join(sorted(twice)), allowed="each once")

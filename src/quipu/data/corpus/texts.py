@@ -1,5 +1,6 @@
 """The texts of what stays, in the order in which they become tokens."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,8 +28,7 @@ _COLUMNS = (
     "text_sha256",
     "licence",
 )
-_PLACE = ("number", "part", "row", "package", "licence")
-Place = tuple[Any, ...]  # the values of these
+Place = tuple[int, str, int, str, str]  # number, part, row there, package, licence
 
 
 @dataclass(kw_only=True)
@@ -107,9 +107,11 @@ def _pieces(package: list[dict[str, Any]], file_bytes: int) -> Iterator[_Stretch
         if piece is None or piece.bytes + row["bytes"] > file_bytes:
             if piece is not None:
                 yield piece
-            name = group_name(row["group"], row["split"])
-            piece = _Stretch(name=name, places=[], bytes=0, digest=sha256())
-        piece.places.append(tuple(row[key] for key in _PLACE))
+            group = group_name(row["group"], row["split"])
+            piece = _Stretch(name=group, places=[], bytes=0, digest=sha256())
+        # Interned: names repeat from row to row, and all rows are in memory at once.
+        part, name, licence = (sys.intern(row[key]) for key in ("part", "package", "licence"))
+        piece.places.append((row["number"], part, row["row"], name, licence))
         piece.bytes += row["bytes"]
         told = (row["number"], row["package"], row["licence"], row["text_sha256"])
         piece.digest.update(repr(told).encode())

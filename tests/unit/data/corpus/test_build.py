@@ -179,6 +179,18 @@ def test_a_package_that_is_not_there_is_missing_with_a_reason(sources, tmp_path)
     assert missing["reason"]
 
 
+def test_a_package_whose_process_is_killed_is_missing_and_all_others_are_there(sources, tmp_path):
+    deadly = small_corpus.Deadly(package="folder/delta")
+    recipe = small_corpus.recipe_of(sources, steps=(small_corpus.NoSecrets(), deadly))
+    with LocalExecutor(2) as executor:
+        manifest = build(recipe, tmp_path, executor, until="select")
+    (missing,) = manifest["missing"]
+    assert missing["package"] == "folder:delta==1"
+    assert "killed" in missing["reason"]
+    present = {row["package"] for row in documents(tmp_path)}
+    assert present == {f"folder/{name}" for name in small_corpus.NAMES if name != "delta"}
+
+
 def test_a_package_named_twice_is_refused(sources, tmp_path):
     recipe = small_corpus.recipe_of(sources)
     with pytest.raises(DataError, match="twice"):
