@@ -52,7 +52,6 @@ libunwind==1.6.2-3
 libuv1==1.44.2-1+deb12u1
 libvpx==1.12.0-1+deb12u5
 libzstd==1.5.4+dfsg2-5
-lldpd==1.0.16-1+deb12u1
 lua5.4==5.4.4-3+deb12u1
 lz4==1.9.4-1
 mbedtls==2.28.3-1
