@@ -25,7 +25,7 @@ def tiny() -> CorpusRecipe:
         ),
         steps=(*reviewed, *STEPS),
         cap_bytes=1_000_000,
-        held_out=0.1,
+        held_out=0.17,  # which is "http"
         vocab=1024,
         shard_tokens=200_000,
     )

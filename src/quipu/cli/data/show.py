@@ -113,7 +113,7 @@ def print_document(console: Console, shown: "Shown", lines: int) -> None:
 def print_row(console: Console, row: "PackedRow") -> None:
     """A heading, then the row's text in the colours of its roles."""
     documents = len({segment.document for segment in row.segments if segment.document >= 0})
-    console.print(Rule(Text(f"row {row.index}, {documents} samples", "bold"), align="left"))
+    console.print(Rule(Text(f"row {row.index}, samples: {documents}", "bold"), align="left"))
     legend = Text("  ").join(
         Text(role, style) for role, style in STYLES.items() if role not in ("plain", "padding")
     )

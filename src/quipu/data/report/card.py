@@ -6,6 +6,8 @@ from quipu.data.report import wording
 from quipu.data.report.facts import Facts, by_bytes
 from quipu.data.report.rendering import render
 
+LONGEST = 2_000  # characters of one value: the list of licences has to fit
+
 
 def markdown(facts: Facts) -> str:
     """The card. Equal corpora give equal cards."""
@@ -51,10 +53,10 @@ def _short(value: object) -> str:
     if isinstance(value, dict):
         return _line(value)
     text = ", ".join(map(_short, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 400 else text[:397] + "…"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _settings(recipe: dict[str, Any]) -> list[tuple[str, str]]:
     """What else decides the corpus, beside packages and steps."""
-    left = ("packages", "steps", "name", "format", "indexes", "benchmarks")
+    left = ("packages", "steps", "name", "format", "indexes", "benchmarks", "fingerprint")
     return [(key, _short(value)) for key, value in sorted(recipe.items()) if key not in left]

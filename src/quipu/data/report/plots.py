@@ -196,8 +196,10 @@ def flow(facts: Facts) -> str:
 def _step_bytes(facts: Facts, group: str, step: str) -> float:
     if step == "kept":
         return float(facts.groups[group].bytes if group in facts.groups else 0)
-    found = facts.steps[group][step] if group in facts.steps else Tally()
-    return float(found.bytes)
+    # By `get`: asking a defaultdict would add a step that nothing was dropped by.
+    steps = facts.steps.get(group)
+    tally = None if steps is None else steps.get(step)
+    return 0.0 if tally is None else float(tally.bytes)
 
 
 def lengths(counts: dict[str, Counts], unit: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 import made_corpus
 from made_corpus import row
 from quipu.data.report import facts as counting
+from quipu.data.report import plots
 from quipu.data.report.facts import gather, package_of, step_of
 from quipu.errors import DataError
 
@@ -151,3 +152,10 @@ def test_a_broken_recipe_is_an_error_that_names_it(tmp_path):
     (folder / "recipe.json").write_text("{")
     with pytest.raises(DataError, match=r"recipe\.json cannot be read"):
         gather(folder)
+
+
+def test_drawing_adds_nothing_to_what_was_counted(corpus):
+    _, _, facts = corpus
+    before = {group: set(steps) for group, steps in facts.steps.items()}
+    plots.flow(facts)
+    assert {group: set(steps) for group, steps in facts.steps.items()} == before
