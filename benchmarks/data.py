@@ -17,13 +17,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_speed import near_dedup, tokenisation, whole_build
+from data_speed import loading, near_dedup, tokenisation, whole_build
 from data_speed.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS: dict[str, Callable[[Setting], str]] = {
     "near-dedup": near_dedup.report,
     "tokenisation": tokenisation.report,
+    "loader": loading.report,
     "whole-build": whole_build.report,
 }
 

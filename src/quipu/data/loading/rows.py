@@ -46,7 +46,7 @@ class Loader:
                 allowed=shards.manifest.tokenizer_fingerprint[:16],
                 remedy="use the tokenizer.model that lies beside the shards",
             )
-        self.recipe = recipe
+        self.recipe, self.tokenizer = recipe, tokenizer
         facts = Facts(tokenizer)
         arranger = Arranger(tokenizer, facts, recipe.infilling, recipe.seed)
         self._streams = [
