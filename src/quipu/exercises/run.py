@@ -118,7 +118,7 @@ class Runner:
         return outcomes
 
     def _line(self, job: Job) -> bytes:
-        fields = {**vars(job), "cpu_s": self.limits.cpu_s, "tools": [str(WORKER.parent)]}
+        fields = {**vars(job), "cpu_s": self.limits.cpu_s, "tools": [str(WORKER.parent / "inside")]}
         return json.dumps(fields).encode() + b"\n"
 
 
