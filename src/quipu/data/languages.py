@@ -1,9 +1,6 @@
 """Which language a file is in, by its name or its first line, and which group that belongs to."""
 
 import re
-from dataclasses import dataclass
-
-from quipu.data.documents import Document
 
 # What a mixture weighs. JavaScript trains as TypeScript does: the one is nearly the other's subset.
 GROUPS = {
@@ -96,17 +93,6 @@ def language_of(path: str, text: str) -> str:
     if named == "typescript" and text.lstrip()[:200].startswith(("<?xml", "<!DOCTYPE")):
         return ""
     return named or (by_shebang(text) if may_have_shebang(path) else "")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Languages:
-    """Step: drops documents in other languages than these; looks itself when none is stated."""
-
-    allowed: tuple[str, ...] = LANGUAGES
-
-    def __call__(self, document: Document) -> str | None:
-        language = document.language or language_of(document.path, document.text)
-        return None if language in self.allowed else f"language: {language or 'none of ours'}"
 
 
 def group_of(language: str) -> str:

@@ -1,13 +1,10 @@
 """Which language a file is in."""
 
-import pickle
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quipu.data.documents import Document
-from quipu.data.languages import GROUPS, Languages, group_of, language_of
+from quipu.data.languages import GROUPS, group_of, language_of
 
 
 @pytest.mark.parametrize(
@@ -52,11 +49,3 @@ def test_every_language_has_a_group_and_javascript_is_weighed_with_typescript():
 @given(path=st.text(), text=st.text())
 def test_every_file_has_a_language_of_ours_or_none(path, text):
     assert language_of(path, text) in {*GROUPS, ""}
-
-
-def test_the_step_drops_other_languages_and_looks_itself_when_none_is_stated():
-    step = pickle.loads(pickle.dumps(Languages(allowed=("python",))))
-    assert step(Document(id="a", text="", path="a.py")) is None
-    assert step(Document(id="a", text="", path="a.cc")) == "language: cpp"
-    assert step(Document(id="a", text="", path="a.py", language="java")) == "language: java"
-    assert step(Document(id="a", text="", path="a")) == "language: none of ours"

@@ -1,7 +1,9 @@
 """What lies on this machine, packed so that it stays as it was: a folder, a checkout, documents."""
 
+import os
 import shutil
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from quipu.data.sources.clients import Unfetched, called
@@ -10,19 +12,22 @@ from quipu.data.sources.packages import Package
 from quipu.data.sources.registries import Fetched
 
 ORIGIN = "local"
+KEPT_BESIDE = {".git", ".hg", ".svn", "__pycache__"}
 HASH_DIGITS = 12  # of the contents' hash, where a version is missing
 
 
 def pack_folder(package: Package, into: Path) -> Fetched:
-    """A tar of all below a folder: equal contents give equal bytes. Links are not followed."""
+    """A tar of all below a folder: equal contents give equal bytes. Links are not followed.
+
+    What version control and Python itself keep beside the sources is left out: it changes while
+    they do not.
+    """
     root = Path(package.place)
     if not package.place or not root.is_dir():
         raise Unfetched("not found: no such folder")
     packed = into / "folder.tar"
     with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as archive:
-        for path in sorted(root.rglob("*"), key=lambda path: path.relative_to(root).parts):
-            if path.is_dir() and not path.is_symlink():
-                continue
+        for path in sorted(_files(root), key=lambda path: path.relative_to(root).parts):
             info = archive.gettarinfo(path, path.relative_to(root).as_posix())
             if info is None:  # a socket
                 continue
@@ -33,6 +38,14 @@ def pack_folder(package: Package, into: Path) -> Fetched:
             else:
                 archive.addfile(info)
     return _named(package, packed, package.version or sha256_of(packed)[:HASH_DIGITS])
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """All below a folder that is no folder, links to folders among them."""
+    for place, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in KEPT_BESIDE]
+        yield from (Path(place, name) for name in files)
+        yield from (path for name in folders if (path := Path(place, name)).is_symlink())
 
 
 def _forget_who_and_when(info: tarfile.TarInfo) -> None:

@@ -360,6 +360,9 @@ def test_a_folder_is_packed_as_it_is_without_following_links(tmp_path):
     asked = parsed(f"folder:{root}")
     (first,) = fetched(tmp_path / "to", asked)
     (root / "deep/a.py").touch()
+    for name in (".git", "deep/__pycache__"):
+        (root / name).mkdir()
+        (root / name / "b.py").write_text("b = 1\n")
     assert fetched(tmp_path / "to", asked) == [first]
     found = [(f.path, getattr(f, "reason", "")) for f in read(first, tmp_path / "to")]
     assert found == [("deep/a.py", ""), ("link.py", "link"), ("loop", "link")]
