@@ -1,5 +1,6 @@
 """Other programs that fetch: pip, npm, apt and git, one at a time and never for ever."""
 
+import errno
 import os
 import re
 import shutil
@@ -7,8 +8,6 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-
-from quipu.errors import DataError
 
 TIMEOUT_S = 900
 _ABSENT = (
@@ -28,16 +27,8 @@ class Unfetched(Exception):
     """A package that could not be had; the message is the reason."""
 
 
-def disk_full(folder: Path) -> DataError:
-    """The one trouble that stops everything: what was fetched so far stays."""
-    return DataError(
-        f"the disk of {folder} is full",
-        remedy="make room and run the same command again; what was fetched stays",
-    )
-
-
 def called(program: str, arguments: Sequence[str], folder: Path) -> str:
-    """Run a program in a folder and return what it printed; Unfetched, DataError (disk full)."""
+    """Run a program in a folder and return what it printed; Unfetched, OSError (disk full)."""
     found = shutil.which(program)
     if found is None:
         raise Unfetched(f"client: {program} is not installed")
@@ -61,14 +52,14 @@ def called(program: str, arguments: Sequence[str], folder: Path) -> str:
             os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode != 0:
-        raise _reason(program, (err + b"\n" + out).decode("utf-8", "replace"), folder)
+        raise _reason(program, (err + b"\n" + out).decode("utf-8", "replace"))
     return out.decode("utf-8", "replace")
 
 
-def _reason(program: str, said: str, folder: Path) -> Exception:
+def _reason(program: str, said: str) -> Exception:
     low = " ".join(said.lower().split())
     if any(words in low for words in _FULL):
-        return disk_full(folder)
+        return OSError(errno.ENOSPC, "no space left")
     if any(words in low for words in _MISMATCH):
         return Unfetched("hash: not what the index publishes")
     # pip says "no matching distribution" after it could not reach anything, too.

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from quipu.data.sources import index
 from quipu.data.sources.apt import Debian
-from quipu.data.sources.clients import Unfetched, disk_full
+from quipu.data.sources.clients import Unfetched
 from quipu.data.sources.local import copy_lines, pack_checkout, pack_folder
 from quipu.data.sources.lock import Lock, files_of, sha256_of
 from quipu.data.sources.packages import LOCAL, Archive, Failure, Package
 from quipu.data.sources.registries import Fetched, Fetcher, Npm, PyPI
+from quipu.errors import DataError
 
 PARTIAL = ".partial-"
 PAUSE_S = 1.0  # between two requests to a registry
@@ -58,13 +59,21 @@ def fetch(
             remote = True
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise disk_full(folder) from error
+                raise _disk_full(folder) from error
             yield Failure(package=package, reason=f"file: {error.strerror or error}")
             remote = False
         else:
             yield archive
         if remote:
             pause()
+
+
+def _disk_full(folder: Path) -> DataError:
+    """The one trouble that stops everything: what was fetched so far stays."""
+    return DataError(
+        f"the disk of {folder} is full",
+        remedy="make room and run the same command again; what was fetched stays",
+    )
 
 
 def _one(package: Package, lock: Lock, fetcher: Fetcher) -> tuple[Archive, bool]:

@@ -216,7 +216,7 @@ def test_a_full_disk_stops_with_a_clear_error_and_keeps_what_is_there(
 
 def test_a_client_that_finds_the_disk_full_stops_everything_too(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, pip=PIP)
-    with pytest.raises(DataError, match="full"):
+    with pytest.raises(DataError, match=rf"the disk of {tmp_path}/to is full"):
         fetched(tmp_path / "to", package("full"))
 
 
