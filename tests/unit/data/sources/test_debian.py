@@ -19,7 +19,7 @@ from quipu.data.sources.reader import read
 from unit.data.sources.archives import archive_of, tar
 
 COPYRIGHT = """\
-Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Format: copyright-format/1.0
 
 Files: *
 Copyright: 2020 Somebody
