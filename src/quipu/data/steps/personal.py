@@ -24,7 +24,7 @@ _NOBODY = re.compile(
     r"server|yourdomain|mydomain|site|somewhere|nowhere)(?:\.[a-z]{2,12}){0,2}$|(?:^|\.)example\.",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"(?<![\w.^~<>=-])(?:\d{1,3}\.){3}\d{1,3}(?![\w.-]|\.\d)")
+_ADDRESS = re.compile(r"(?<![\w.^~<>=-])(?:\d{1,3}\.){3}\d{1,3}(?![\w.-]|/\d)")
 _THREE_NUMBERS = re.compile(r"\.\d{1,3}\.\d")  # quick to look for; most texts have none
 _VERSION_BEFORE = re.compile(
     r"(?:version|ver|release|v|since|rfc|section|oid|§)[\s:=\"'v(]{0,4}$", re.I
@@ -60,12 +60,14 @@ def personal(text: str) -> Iterator[Span]:
 
 
 def _public(address: str) -> bool:
-    """Whether it is an address that somebody could have; versions have small numbers."""
+    """Whether somebody could have the address; versions have small numbers, examples few."""
     try:
         found = ipaddress.IPv4Address(address)
     except ValueError:
         return False
     numbers = [int(part) for part in address.split(".")]
-    if address in _WELL_KNOWN or max(numbers) < 100 or numbers[0] < 2 or numbers[3] == 0:
+    version = max(numbers) < 100 or max(numbers[:2]) < 16  # 11.3.244.8 is one of V8
+    example = len(set(numbers)) < 3 or address in _WELL_KNOWN
+    if version or example or numbers[0] < 2 or numbers[3] == 0:
         return False
     return found.is_global and not found.is_multicast

@@ -43,7 +43,8 @@ _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_LONGEST = 20_000  # characters between the two
 _URL_PASSWORD = re.compile(
-    r"://[^\s:@/'\"<>(){}$%`]{1,64}:([^\s:@/'\"<>(){}$%`]{3,128})@[A-Za-z0-9]"
+    r"://[^\s:@/'\"<>(){}$%`]{1,64}:([^\s:@/'\"<>(){}$%`]{6,128})@"
+    r"(?!(?:[a-z0-9-]{1,60}\.){0,3}example\b|localhost)[A-Za-z0-9]"
 )
 # name = "value", name: 'value', "name": "value"; what is named is looked at afterwards.
 _ASSIGNED = re.compile(r"""[:=]>?[ \t]{0,4}["']([^\s"'<>{}$%()\\]{12,200})["']""")
@@ -74,7 +75,7 @@ def secrets(text: str) -> Iterator[Span]:
         yield from _key_blocks(text)
     if "://" in text:
         for match in _URL_PASSWORD.finditer(text):
-            if not _HARMLESS.search(match.group(1)):
+            if not match.group(1).isalpha() and not _HARMLESS.search(match.group(1)):
                 yield (*match.span(1), "<PASSWORD>")
     for match in _ASSIGNED.finditer(text):
         if not _random(match.group(1)):

@@ -55,7 +55,7 @@ def test_what_is_secret_or_personal_is_replaced(text, wanted):
     [
         "mail user@example.com or x@example.org, root@localhost",
         "decorator @app.route and a@b.T and @angular/core",
-        "version 101.12.13.140 of it",
+        "version 101.12.13.140 of it, update V8 to 11.3.244.8",
         "http://127.0.0.1:80 and 192.168.1.200 and 10.0.0.255 and 203.0.113.7 and 0.0.0.0",
         "8.8.8.8 and section 8.2.4.44",
         'sha = "d41d8cd98f00b204e9800998ecf8427e"',
@@ -65,6 +65,8 @@ def test_what_is_secret_or_personal_is_replaced(text, wanted):
         'token = "AKIAIOSFODNN7EXAMPLE"',
         'api_key = os.environ["API_KEY"]',
         'token_url = "oauth2/v1/access_token1"',
+        "http://user:pass@sub.corp.net http://org:repository@sha/x https://a:pa55word@b.example.com/",
+        "123.123.123.123 and 222.111.111.222 and 193.0.0.128/25",
         "https://user:password@host.com/ and http://user:${PASS}@host.com",
         'name = "' + RANDOM + '"',
         "call 12345678901 or 555-1234",
