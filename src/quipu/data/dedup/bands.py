@@ -26,53 +26,51 @@ def bucket_pairs(
 ) -> Iterator[Pairs]:
     """Candidates of one band; `numbers` from most to least preferred, with their keys in this band.
 
-    In arrays, each sorted and unique, of `at_once` pairs or little more: one bucket's.
+    In arrays, each sorted and unique. One is of `at_once` pairs or little more (a bucket's of
+    `all_pairs` documents), or of one pair for each document in larger buckets.
     """
     order = np.argsort(keys, kind="stable")
     keys, numbers = keys[order], numbers[order]
     starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else order
     sizes = np.diff(np.append(starts, len(keys)))
-    numbers = numbers[np.repeat(sizes > 1, sizes)]
-    sizes = sizes[sizes > 1]
     large = sizes > near.all_pairs
-    counts = np.where(large, sizes * (near.stars + near.neighbours), sizes * (sizes - 1) // 2)
-    turn = np.cumsum(counts) // at_once
+    some = numbers[np.repeat(large, sizes)]
+    for left, right in _some_pairs(sizes[large], near):
+        yield unique(packed(some[left], some[right]))
+    small = (sizes > 1) & ~large
+    yield from _all_pairs(numbers[np.repeat(small, sizes)], sizes[small], at_once)
+
+
+def _some_pairs(sizes: Numbers, near: Near) -> Iterator[tuple[Numbers, Numbers]]:
+    """Positions in consecutive large buckets of these sizes that make pairs."""
+    bucket = np.repeat(np.arange(len(sizes)), sizes)
+    yield from _neighbours(bucket, near.neighbours)
+    first = np.searchsorted(bucket, bucket)
+    for star in range(near.stars if len(bucket) else 0):
+        yield first + star, np.arange(len(bucket))
+
+
+def _all_pairs(numbers: Numbers, sizes: Numbers, at_once: int) -> Iterator[Pairs]:
+    """All pairs in consecutive buckets of these sizes."""
+    turn = np.cumsum(sizes * (sizes - 1) // 2) // at_once
     ends = np.append(0, np.cumsum(sizes))
     for which in np.unique(turn):
         first, last = np.searchsorted(turn, (which, which + 1))
-        found = _pairs_of(sizes[first:last], large[first:last], near)
         here = numbers[ends[first] : ends[last]]
+        bucket = np.repeat(np.arange(last - first), sizes[first:last])
+        found = _neighbours(bucket, len(bucket))
         yield unique(np.concatenate([packed(here[left], here[right]) for left, right in found]))
 
 
-def _pairs_of(
-    sizes: Numbers, large: npt.NDArray[np.bool_], near: Near
-) -> Iterator[tuple[Numbers, Numbers]]:
-    """Positions in consecutive buckets of these sizes that make pairs."""
-    bucket = np.repeat(np.arange(len(sizes)), sizes)
-    reach = np.where(large, near.neighbours, near.all_pairs)
-    yield from _neighbours(bucket, np.repeat(reach, sizes))
-    yield from _stars(bucket, np.repeat(large, sizes), near.stars)
-
-
-def _neighbours(bucket: Numbers, reach: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
+def _neighbours(bucket: Numbers, reach: int) -> Iterator[tuple[Numbers, Numbers]]:
     """Positions of pairs in one bucket at most `reach` apart."""
     left = np.arange(len(bucket))
-    for distance in range(1, int(reach.max(initial=0)) + 1):
+    for distance in range(1, reach + 1):
         left = left[left + distance < len(bucket)]
-        left = left[(bucket[left] == bucket[left + distance]) & (reach[left] >= distance)]
+        left = left[bucket[left] == bucket[left + distance]]
         if not len(left):
             return
         yield left, left + distance
-
-
-def _stars(
-    bucket: Numbers, large: npt.NDArray[np.bool_], stars: int
-) -> list[tuple[Numbers, Numbers]]:
-    """Positions of pairs of each document of a large bucket with the first ones of its bucket."""
-    member = np.flatnonzero(large)
-    first = np.searchsorted(bucket, bucket[member])
-    return [(first + star, member) for star in range(stars)] if len(member) else []
 
 
 def packed(left: Numbers, right: Numbers) -> Pairs:

@@ -2,8 +2,9 @@
 
 Memory is, at most, per process, besides what Python and its libraries take:
 
-    the larger of `memory` bytes (tables of one partition; 40 MB where it is less, for one bucket
-    of `Near.all_pairs`) and the signatures of the largest part: 16 (bands + 4) bytes a document
+    the largest of `memory` bytes (tables of one partition), 40 MB (one bucket of
+    `Near.all_pairs`), 150 bytes a document of the largest bucket, and the signatures of the
+    largest part, 16 (bands + 4) bytes a document
     + 1 byte a document
     + 32 bytes a candidate document while pairs are verified
     + at the end, 100 bytes a truly similar pair and 500 a document removed or similar to another

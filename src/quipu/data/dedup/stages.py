@@ -160,7 +160,7 @@ def pair(output: Path, signed: Signed, near: Near, copies: Path, band: int, memo
     """Candidate pairs of one band: uint64, sorted and unique within stretches."""
     alive = np.ones(signed.documents, dtype=bool)
     alive[np.load(copies)[:, 0]] = False
-    of = partitions(signed.documents, pair_bytes(near), memory)
+    of = partitions(signed.documents, 150, memory)
     with output.open("wb") as file:
         for partition in range(of):
             keys, numbers = _members(signed.row(band), partition, of)
@@ -174,11 +174,6 @@ def pair(output: Path, signed: Signed, near: Near, copies: Path, band: int, memo
             order = np.lexsort((low, high, quality))
             for found in bucket_pairs(keys[order], numbers[order], near, memory // 64 + 1):
                 file.write(found.tobytes())
-
-
-def pair_bytes(near: Near) -> int:
-    """Working memory of `pair` for each document of a partition."""
-    return 96 + 64 * (near.stars + near.neighbours)  # should all be in one bucket
 
 
 def read_pairs(file: Path) -> Pairs:
