@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from quipu.data.corpus.executors.local import LocalExecutor
+from quipu.data.corpus.executors.ray import RayExecutor
 from quipu.data.corpus.jobs import Done
 from quipu.data.dedup import on_disk
 from quipu.data.dedup.choose import Duplicate
@@ -91,6 +92,16 @@ def test_two_processes_give_the_same_bytes(tmp_path):
     parts = write_parts(tmp_path, corpus(80), [20, 30])
     expected = on_disk.duplicates(parts, tmp_path / "one", SMALL_BUCKETS, HERE)
     found = on_disk.duplicates(parts, tmp_path / "two", SMALL_BUCKETS, LocalExecutor(2))
+    assert found.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes(tmp_path):
+    pytest.importorskip("ray")
+    parts = write_parts(tmp_path, corpus(80), [20, 30])
+    expected = on_disk.duplicates(parts, tmp_path / "here", SMALL_BUCKETS, HERE)
+    with RayExecutor(processes=1) as ray:
+        found = on_disk.duplicates(parts, tmp_path / "ray", SMALL_BUCKETS, ray)
     assert found.read_bytes() == expected.read_bytes()
 
 
