@@ -41,3 +41,10 @@ def write_two(output, other, text):
 def make_folder(output):
     """A folder."""
     output.mkdir()
+
+
+def hold(output, size):
+    """Hold so much memory for a moment; tell the process."""
+    held = b"\1" * size
+    output.write_text(str(len(held)))
+    return os.getpid()

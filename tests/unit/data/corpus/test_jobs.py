@@ -145,3 +145,12 @@ def test_half_done_files_of_killed_processes_are_removed(tmp_path):
     assert len(files(tmp_path)) == 1
     jobs.remove_partials(tmp_path)
     assert files(tmp_path) == {}
+
+
+def test_a_worker_that_grew_large_is_replaced_and_a_small_one_stays(tmp_path):
+    with LocalExecutor(1) as executor:
+        pids = [
+            run(executor, job(tmp_path, f"j{n}", corpus_jobs.hold, size))[f"j{n}"].facts
+            for n, size in enumerate((1, 1, 500_000_000, 1))
+        ]
+    assert pids[0] == pids[1] == pids[2] != pids[3]

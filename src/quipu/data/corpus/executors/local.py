@@ -8,7 +8,9 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import resource
 import signal
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
@@ -18,6 +20,7 @@ from quipu.data.corpus.jobs import Done, Failed, Job, finished, perform, stop_if
 from quipu.errors import DataError
 
 LEAVE_S = 5.0  # how long a worker may take to end before it is killed
+FIT_BYTES = 400_000_000  # a worker that ever held more is replaced after its job
 
 
 class LocalExecutor:
@@ -53,8 +56,8 @@ class LocalExecutor:
                 for pipe in wait([worker.pipe for worker in busy]):
                     worker = next(one for one in busy if one.pipe is pipe)
                     busy.remove(worker)
-                    outcome, alive = worker.outcome()
-                    if alive:
+                    outcome, fit = worker.outcome()
+                    if fit:
                         self._idle.append(worker)
                     else:
                         worker.stop()
@@ -114,16 +117,16 @@ class _Worker:
             pass  # it has just died; reading from it will tell
 
     def outcome(self) -> tuple[Done | Failed, bool]:
-        """How the job ended, and whether the worker lives."""
+        """How the job ended, and whether the worker is fit for another."""
         assert self.job is not None
         try:
-            found, fatal = self.pipe.recv()
+            found, fatal, fit = self.pipe.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
             return Failed(job=self.job, reason=_how_it_ended(self.process.exitcode)), False
         if fatal is None:
-            return Done(job=self.job, facts=found), True
-        return Failed(job=self.job, reason=found, fatal=fatal), True
+            return Done(job=self.job, facts=found), fit
+        return Failed(job=self.job, reason=found, fatal=fatal), fit
 
     def stop(self, *, now: bool = False) -> None:
         """End the process: after its job, or at once."""
@@ -156,14 +159,21 @@ def serve(pipe: "Connection") -> None:
         except EOFError:
             return
         except Exception as error:
-            pipe.send((f"cannot be received: {type(error).__name__}: {error}", False))
+            pipe.send((f"cannot be received: {type(error).__name__}: {error}", False, True))
             continue
         outcome = perform(job)
         # Without the job itself: its arguments may be large, and the other side has it.
         if isinstance(outcome, Done):
-            pipe.send((outcome.facts, None))
+            pipe.send((outcome.facts, None, _is_fit()))
         else:
-            pipe.send((outcome.reason, outcome.fatal))
+            pipe.send((outcome.reason, outcome.fatal, _is_fit()))
+
+
+def _is_fit() -> bool:
+    """Whether this process is small. Python hands little memory back to the system, so after a
+    large package a fresh process is cheaper than an old one."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale < FIT_BYTES
 
 
 def _leave_with_parent() -> None:
