@@ -4,6 +4,7 @@ Each worker has a pipe of its own and one job at a time, so when one is killed i
 did it. Workers leave when the process that started them does, however it ended.
 """
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
+from typing import Any
 
 from quipu.data.corpus.jobs import Done, Failed, Job, finished, perform, stop_if_fatal
 from quipu.errors import DataError
@@ -130,9 +132,9 @@ class _Worker:
 
     def stop(self, *, now: bool = False) -> None:
         """End the process: after its job, or at once."""
-        self.pipe.close()
         if now:
             self.process.kill()
+        self.pipe.close()
         self.process.join(LEAVE_S)
         if self.process.exitcode is None:
             self.process.kill()
@@ -156,17 +158,20 @@ def serve(pipe: "Connection") -> None:
     while True:
         try:
             job = pipe.recv()
-        except EOFError:
-            return
+        except (EOFError, ConnectionError):
+            return  # nobody is there to give jobs or to hear of them
         except Exception as error:
             pipe.send((f"cannot be received: {type(error).__name__}: {error}", False, True))
             continue
         outcome = perform(job)
         # Without the job itself: its arguments may be large, and the other side has it.
+        told: tuple[Any, bool | None, bool]
         if isinstance(outcome, Done):
-            pipe.send((outcome.facts, None, _is_fit()))
+            told = (outcome.facts, None, _is_fit())
         else:
-            pipe.send((outcome.reason, outcome.fatal, _is_fit()))
+            told = (outcome.reason, outcome.fatal, _is_fit())
+        with contextlib.suppress(ConnectionError):
+            pipe.send(told)
 
 
 def _is_fit() -> bool:
