@@ -21,10 +21,11 @@ from quipu.data.tokens.reading import TokenShards
 from quipu.errors import DataError, UsageError
 from quipu.text.tokenizer import Tokenizer
 
-# What a part may take besides its tokens: both ends, and one token more for the dummy space of a
-# part that continues a file; or five specials, and what four cuts through tokens add nearly always.
-PLAIN_OVERHEAD = 3
-INFILLING_OVERHEAD = 11
+# What a file takes besides its tokens, and what is kept free once for all files of a row: both ends,
+# and what the dummy space adds where a part continues a file; or the five specials of infilling,
+# and what cuts through tokens add: 1.5 on average, in 99.9 % of samples no more than 6.
+PLAIN_OVERHEAD, PLAIN_SPARE = 2, 2
+INFILLING_OVERHEAD, INFILLING_SPARE = 7, 4
 
 
 class Loader:
@@ -137,14 +138,15 @@ class Stream:
         self._arranger = arranger
         self._row_tokens = recipe.row_tokens
         self.axis = Axis(shards.group(source.group), packages=source.packages)
-        overhead = INFILLING_OVERHEAD if recipe.infilling.rate else PLAIN_OVERHEAD
-        costs = Costs(self.axis, overhead)
+        infills = recipe.infilling.rate > 0
+        costs = Costs(self.axis, INFILLING_OVERHEAD if infills else PLAIN_OVERHEAD)
+        room = recipe.row_tokens - (INFILLING_SPARE if infills else PLAIN_SPARE)
         self.plan = Plan(
             self.axis,
             facts,
-            cut(self.axis, facts, costs, recipe.row_tokens),
+            cut(self.axis, facts, costs, room),
             costs=costs,
-            room=recipe.row_tokens,
+            room=room,
             key=(recipe.seed, source.name),
             block_rows=block_rows,
         )
