@@ -145,7 +145,7 @@ def test_calls_of_tests_are_traced(prepared):
     (document,) = read(prepared[0])
     found = module(document.text)
     assert found is not None
-    assert ("44",) in trace(document, found, prepared[1]).calls["halves"]
+    assert ("44",) in trace([(document, found)], prepared[1])[0].calls["halves"]
 
 
 def test_the_same_package_gives_the_same_exercises(prepared):

@@ -74,11 +74,13 @@ def from_documents(file: Path, environment: Path | None) -> Lines:
     dropped: Counter[str] = Counter()
     trials: list[Trial] = []
     lines: list[dict[str, object]] = []
-    for document in read(file):
-        found = module(document.text)
-        if found is None:
-            continue
-        traced = trace(document, found, environment) if environment is not None else Traced()
+    files = [
+        (document, found)
+        for document in read(file)
+        if (found := module(document.text)) is not None and found.functions
+    ]
+    seen = [Traced()] * len(files) if environment is None else trace(files, environment)
+    for (document, found), traced in zip(files, seen, strict=True):
         lines += [_line(document, name, text, "real doctest") for name, text in traced.texts]
         for candidate in candidates(found):
             if isinstance(candidate, str):

@@ -1,12 +1,13 @@
 """Doctests and calls of a package's functions, run in its own environment."""
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from quipu.data.documents import Document
 from quipu.exercises.real.extract import KNOWN, Module, free_names, imports_of, unfit
-from quipu.exercises.run import Job, Limits, Runner
+from quipu.exercises.run import Job, Limits, Outcome, Runner
 
 LIMITS = Limits(cpu_s=5.0, wall_s=60.0, memory_mb=1024)
 
@@ -19,17 +20,37 @@ class Traced:
     calls: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
 
 
-def trace(document: Document, found: Module, environment: Path) -> Traced:
-    """Run the examples of a file's functions twice, with its package importable."""
+def trace(files: Sequence[tuple[Document, Module]], environment: Path) -> list[Traced]:
+    """Run the examples of files' functions twice, with their package importable; one a file.
+
+    Modules share a process, which imports their package once, until one of them takes it down.
+    """
+    jobs = [_job(document, found) for document, found in files]
+    asked = [job for job in jobs if job is not None]
+    runner = Runner(limits=LIMITS, path=(str(environment.resolve()),))
+    runs = [iter(runner.run(asked, seed)) for seed in (0, 1)]
+    traced = []
+    for job, (_, found) in zip(jobs, files, strict=True):
+        if job is None:
+            traced.append(Traced())
+        else:
+            first, second = (next(run) for run in runs)
+            both = first.ok and second.ok
+            traced.append(_traced(found, job.code, first, second) if both else Traced())
+    return traced
+
+
+def _job(document: Document, found: Module) -> Job | None:
+    """The job for a file, if its functions have examples."""
     names = tuple(name for name in found.functions if not name.startswith("_"))
     if not any(">>>" in (ast.get_docstring(found.functions[n]) or "") for n in names):
-        return Traced()
+        return None
     path = document.path.removesuffix(".py").removesuffix("/__init__")
-    job = Job(code=path.replace("/", "."), calls=names, kind="tracing", free=True)
-    runner = Runner(limits=LIMITS, path=(str(environment.resolve()),))
-    first, second = (runner.run([job], seed)[0] for seed in (0, 1))
-    if not first.ok or not second.ok:
-        return Traced()
+    return Job(code=path.replace("/", "."), calls=names, kind="tracing", free=True)
+
+
+def _traced(found: Module, path: str, first: Outcome, second: Outcome) -> Traced:
+    """What two runs of a file have shown."""
     (held, calls), (again, _) = first.values, second.values
     seen: dict[str, tuple[tuple[str, ...], ...]] = {}
     for name, arguments, _ in calls:
@@ -38,7 +59,7 @@ def trace(document: Document, found: Module, environment: Path) -> Traced:
     texts = tuple(
         (name, text)
         for name in held
-        if name in again and (text := _text(found, name, job.code)) is not None
+        if name in again and (text := _text(found, name, path)) is not None
     )
     return Traced(texts=texts, calls=seen)
 
