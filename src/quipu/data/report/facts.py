@@ -16,6 +16,7 @@ from quipu.errors import DataError
 DOCUMENTS = "documents.parquet"
 DUPLICATES = Path("dedup") / "duplicates.parquet"
 KEPT, HELD_OUT = "kept", "held out"
+HELD_OUT_PREFIX = "held-out-"  # of the groups of shards that validation reads
 BATCH_ROWS = 65_536
 LENGTH_BINS = 25  # powers of two: bin n holds lengths from 2^n on
 QUALITY_BINS = 20  # from 0 to 1
@@ -87,7 +88,7 @@ class Facts:
     packages: dict[str, PackageFacts] = field(default_factory=dict)
     lengths: defaultdict[str, Counts] = field(default_factory=lambda: _bins(LENGTH_BINS))
     quality: defaultdict[str, Counts] = field(default_factory=lambda: _bins(QUALITY_BINS))
-    tokens: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)  # of both splits
     token_lengths: dict[str, Counts] = field(default_factory=dict)
     jaccard: Counts = field(default_factory=lambda: np.zeros(JACCARD_BINS, dtype=np.int64))
     copied: Counter[tuple[str, str]] = field(default_factory=Counter)  # (removed from, stays in)
@@ -252,11 +253,10 @@ def _count_tokens(folder: Path, facts: Facts) -> None:
 
     shards = TokenShards.open(folder)
     for name in shards.groups:
-        group = shards.group(name)
-        counts = np.zeros(LENGTH_BINS, dtype=np.int64)
-        for shard in group.shards:  # one after another: offsets are mapped, lengths are not
+        group = name.removeprefix(HELD_OUT_PREFIX)
+        counts = facts.token_lengths.setdefault(group, np.zeros(LENGTH_BINS, dtype=np.int64))
+        for shard in shards.group(name).shards:  # one after another: lengths are in memory
             lengths = np.maximum(np.diff(shard.offsets), 1)
             bins = np.minimum(np.log2(lengths).astype(np.int64), LENGTH_BINS - 1)
             counts += np.bincount(bins, minlength=LENGTH_BINS)
-        facts.tokens[name] = sum(len(shard.tokens) for shard in group.shards)
-        facts.token_lengths[name] = counts
+            facts.tokens[group] = facts.tokens.get(group, 0) + len(shard.tokens)

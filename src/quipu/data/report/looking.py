@@ -9,13 +9,12 @@ from quipu.data.loading.describe import Segment, describe
 from quipu.data.loading.draws import permutation
 from quipu.data.loading.mixture import Infilling, LoaderRecipe, Source
 from quipu.data.loading.rows import Loader
-from quipu.data.report.facts import DOCUMENTS, HELD_OUT, KEPT
+from quipu.data.report.facts import DOCUMENTS, HELD_OUT, HELD_OUT_PREFIX, KEPT
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import DataError, UsageError
 from quipu.text.tokenizer import Tokenizer
 
 TOKENIZER = "tokenizer.model"
-HELD_OUT_PREFIX = "held-out-"  # of the shards that validation reads
 _COLUMNS = ["number", "id", "licence", "language", "group", "bytes", "quality", "state", "split"]
 
 

@@ -215,7 +215,7 @@ def lengths(counts: dict[str, Counts], unit: str) -> str:
             axes.plot(
                 np.arange(first, last + 1) + 0.5,
                 of / max(of.sum(), 1),
-                color=_colour(name.removeprefix("held-out-")),
+                color=_colour(name),
                 label=wording.group(name),
                 linewidth=1.8,
                 marker="o",

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 import made_corpus
+import small
+import token_shards
 from made_corpus import row
 from quipu.data.report import facts as counting
 from quipu.data.report import plots
 from quipu.data.report.facts import gather, package_of, step_of
 from quipu.errors import DataError
+from token_shards import Text
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +162,16 @@ def test_drawing_adds_nothing_to_what_was_counted(corpus):
     before = {group: set(steps) for group, steps in facts.steps.items()}
     plots.flow(facts)
     assert {group: set(steps) for group, steps in facts.steps.items()} == before
+
+
+def test_tokens_of_held_out_shards_are_counted_with_their_group(tmp_path):
+    folder = made_corpus.write(tmp_path / "corpus", [row("pypi/a", "a.py", "x")])
+    texts = {
+        name: [Text("x = 1\n" * n) for n in range(9)] for name in ("python", "held-out-python")
+    }
+    shards = token_shards.write(folder / "tokens", small.tokenizer(), texts)
+    facts = gather(folder)
+    lengths = [n for name in texts for n in shards.group(name).lengths.tolist()]
+    assert facts.tokens == {"python": sum(lengths)}
+    expected = np.bincount([max(n, 1).bit_length() - 1 for n in lengths], minlength=25)
+    assert facts.token_lengths["python"].tolist() == expected.tolist()
