@@ -13,7 +13,6 @@ CPP = """
 abseil==20220623.1-1+deb12u2
 aom==3.6.0-1+deb12u2 test tools av1/common av1/encoder aom
 atf==0.21-6
-bmake==20200710-15
 boost1.81==1.81.0-5+deb12u1 libs/algorithm libs/align libs/any libs/array libs/asio libs/beast
     libs/bimap libs/container libs/container_hash libs/date_time libs/filesystem libs/graph
     libs/hana libs/heap libs/icl libs/integer libs/intrusive libs/iostreams libs/json
@@ -36,10 +35,9 @@ fmtlib==9.1.0+ds1-2
 fossil==1:2.21-1+deb12u1
 glfw3==3.3.8-1
 googletest==1.12.1-0.2
-hdf5==1.10.8+repack1-1 src tools examples java hl bin test/*.sh.in *.sh
+hdf5==1.10.8+repack1-1 src bin doc *.sh.in *.sh
 highway==1.0.3-3+deb12u1
 imgui==1.86+ds-1
-ipmctl==03.00.00.0468-1
 jemalloc==5.3.0-1
 jq==1.6-2.1+deb12u2
 ldns==1.8.3-1
@@ -50,14 +48,14 @@ libjsoncpp==1.9.5-4
 libsecp256k1==0.2.0-2
 libunwind==1.6.2-3
 libuv1==1.44.2-1+deb12u1
-libvpx==1.12.0-1+deb12u5
+libvpx==1.12.0-1+deb12u5 vp9 test tools build *.sh
 libzstd==1.5.4+dfsg2-5
 lua5.4==5.4.4-3+deb12u1
 lz4==1.9.4-1
 mbedtls==2.28.3-1
 mksh==59c-28+deb12u1
 ncbi-blast+==2.12.0+ds-3 c++/src/corelib c++/include/corelib c++/src/util c++/include/util
-    c++/src/algo c++/src/build-system c++/scripts *.sh
+    c++/src/build-system c++/scripts *.sh
 netcdf==1:4.9.0-3
 nghttp2==1.52.0-1+deb12u3
 nginx==1.22.1-9+deb12u9
@@ -67,13 +65,11 @@ openjpeg2==2.5.0-2+deb12u3
 openntpd==1:6.2p3-4.2
 opensmtpd==6.8.0p2-4
 openssh==1:9.2p1-2+deb12u10
-original-awk==2022-09-12-1
 pcre2==10.42-1
 pkgconf==1.8.1-1
 poco==1.11.0-3+deb12u1
-postgresql-15==15.18-0+deb12u1 src/backend/utils src/backend/access src/backend/executor
-    src/backend/storage src/bin src/common src/port src/include src/interfaces contrib doc
-    src/tools
+postgresql-15==15.18-0+deb12u1 src/backend/access src/backend/utils src/bin src/common src/port
+    src/interfaces contrib doc src/tools
 proj==9.1.1-1
 pugixml==1.13-0.2
 re2==20220601+dfsg-1
@@ -85,7 +81,7 @@ sqlite3==3.40.1-2+deb12u2 src ext tool test/*.c *.sh autoconf
 sudo==1.9.13p3-1+deb12u4
 tinyxml2==9.0.0+dfsg-3.1
 tmux==3.3a-3
-trafficserver==9.2.5+ds-0+deb12u4 src include iocore plugins tools tests doc
+trafficserver==9.2.5+ds-0+deb12u4 src include tools tests
 unbound==1.17.1-2+deb12u4
 xz-utils==5.4.1-1+deb12u1
 yaml-cpp==0.7.0+dfsg-8
@@ -94,7 +90,7 @@ yaml-cpp==0.7.0+dfsg-8
 # Packages with much shell in their builds and tests; what else they hold comes along.
 SHELL = """
 android-platform-art==11.0.0+r48-5 *.sh tools test build tests
-apache2==2.4.68-1~deb12u1
+apache2==2.4.68-1~deb12u1 server modules/filters modules/proxy support build docs *.sh
 bind9==1:9.18.49-1~deb12u1
 cloud-init==22.4.2-1+deb12u4
 containerd==1.6.20~ds1-1+deb12u3
@@ -105,9 +101,8 @@ docker.io==20.10.24+dfsg1-1+deb12u1
 etcd==3.4.23-4
 fzf==0.38.0-1
 git-lfs==3.3.0-1+deb12u1
-golang-1.19==1.19.8-2 *.bash *.sh *.rc doc src/*.sh
 golang-github-containers-buildah==1.28.2+ds1-3+deb12u1
-graphicsmagick==1.4+really1.3.40-4+deb12u1
+graphicsmagick==1.4+really1.3.40-4+deb12u1 magick scripts tests *.sh *.tap
 isc-dhcp==4.4.3-P1-2
 kubernetes==1.20.5+really1.20.2-1.1+deb12u1
 libpod==4.3.1+ds1-8+deb12u1
@@ -117,7 +112,8 @@ ntpsec==1.2.2+dfsg1-1+deb12u1
 openldap==2.5.13+dfsg-5 tests/scripts tests/data tests/*.sh
 runc==1.1.5+ds1-1+deb12u1
 skopeo==1.9.3+ds1-1
-subversion==1.14.2-4+deb12u1
+subversion==1.14.2-4+deb12u1 subversion/libsvn_subr subversion/libsvn_fs_fs
+    subversion/libsvn_repos subversion/libsvn_delta tools build notes *.sh
 """
 
 # Java.
@@ -151,7 +147,6 @@ zxing==3.4.1+ds-1
 PHP = """
 composer==2.5.5-1+deb12u5
 doctrine==2.14.1+dfsg-1
-mockery==2.15.0-1
 php-codesniffer==3.7.1-2
 php-laravel-framework==8.83.26+dfsg-2
 php-league-commonmark==2.3.9-1+deb12u1
@@ -197,7 +192,7 @@ mono==6.8.0.105+dfsg-3.3+deb12u1 external/corefx/src/System.Collections*
     mcs/class/referencesource/System.Core *.sh
 protobuf==3.21.12-3+deb12u1
 thrift==0.17.0-2
-z3==4.8.12-3.1
+z3==4.8.12-3.1 src/util src/ast src/sat src/math src/api examples scripts
 """
 
 # The standard library of CPython.

@@ -42,7 +42,7 @@ pywavelets==1.9.0 qutip==5.3.1 rdata==1.1.0 rdflib==7.6.0 reportlab==5.0.1
 robot-descriptions==2.0.0 scikit-image==0.26.0 scikit-learn==1.9.1 scikit-rf==2.1.0 scipy==1.17.1
 seaborn==0.13.2 shap==0.51.0 shapely==2.1.2 sounddevice==0.5.6 soundfile==0.14.0
 statsmodels==0.15.0 streamlit==1.64.0 tables==3.11.1 thermo==0.6.1 tifffile==2026.3.3
-trimesh==5.1.0 unicorn==2.1.4 xarray==2026.9.0 xarray-einstats==0.9.1 xlrd==2.0.2
+trimesh==5.1.0 unicorn==2.1.4 xarray==2026.9.0 xarray-einstats==0.9.1
 xlsxwriter==3.2.9
 """
 
