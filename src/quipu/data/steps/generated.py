@@ -24,16 +24,20 @@ _NAMES = re.compile(
 )
 _THING = r"(?:file|code|module|script|header|source|class|document|page|stub|data|table|test)s?"
 # A line of the head, after its comment marks, that speaks of the file itself.
+_AUTO = r"(?:auto[- ]?(?:matically[- ])?|machine[- ])"
 _SAYS = re.compile(
     rf"""^[^\w\n@]{{0,12}}(?:
         (?:(?:this|the|following)\s{_THING}?[^\n]{{0,40}}?\s(?:(?:was|is|has\sbeen|are)\s)?)?
-            (?:auto[- ]?(?:matically[- ])?|machine[- ])?generated\s
-            (?:by|from|with|using|automatically|code|file|on|at|via|through)\b
-      | [^\n]{{0,80}}\bauto[- ]?(?:matically[- ])?generated\b
+            {_AUTO}?generated\s(?:by|from|with|using|automatically|on|at|via|through)\b
+      | (?:[^\n]{{0,12}}:\s?)?this\s(?:is\san?|{_THING})[^\n]{{0,30}}?\s{_AUTO}generated\b
+      | (?:[^\n]{{0,12}}:\s?)?{_AUTO}generated(?:\s{_THING})?(?:\W{{0,5}}$|[.,;!*>])
+      | (?-i:GENERATED)\s(?:file|code)\b
       | {_THING}\s(?:auto)?generated\sby\b
       | [^\n]{{0,100}}@generated\b
-      | [^\n]{{0,60}}\bdo\snot\s(?:edit|modify|change)\b[^\n]{{0,20}}
-            (?:this\sfile|by\shand|manually|directly|[.!*\#-]|$)
+      | [^\n]{{0,60}}\bdo\snot\sedit(?:\sit|\sthis\sfile|\sby\shand|\smanually|\sdirectly)?
+            (?:[.!*\#,;-]|\s?\W{{0,5}}$)
+      | [^\n]{{0,60}}\bdo\snot\s(?:edit|modify|change)\s
+            (?:it!|this\sfile|by\shand|manually|directly)
     )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
