@@ -8,10 +8,11 @@
     verify    a share of all pairs  -> those that are truly similar
     settle    the similar pairs     -> which documents go
 
-Large tables are read through memory maps, one hash partition of the documents (of the pairs) at a
+Large tables are read one hash partition of the documents (of the pairs) at a
 time: see `partitions`.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,14 @@ class Signed:
         return sum(part.documents for part in self.parts)
 
     def row(self, row: int) -> Iterator[Hashes]:
-        """One row of each file in turn: a band's keys, or what follows them."""
-        for file in self.files:
-            yield np.load(file, mmap_mode="r")[row]
+        """One row of each file in turn: a band's keys, or what follows them.
+
+        Read, not mapped: a map keeps its file open, and there may be thousands of parts.
+        """
+        for part, path in zip(self.parts, self.files, strict=True):
+            with path.open("rb") as file:
+                file.seek(8 * part.documents * (row - self.bands - 4), os.SEEK_END)
+                yield np.frombuffer(file.read(8 * part.documents), dtype=np.uint64)
 
     def digests(self, numbers: Numbers) -> tuple[Hashes, Hashes]:
         """Text digests, 64 bits each."""
@@ -227,7 +233,8 @@ def verify(
     mine = [chunk for file in pairs for chunk in _share(read_pairs(file), share)]
     candidates = unique(np.concatenate([np.empty(0, dtype=np.uint64), *mine]))
     low, high = unpacked(candidates)
-    similarities = similar(Spill.open(parts, spills), low, high, least)
+    with Spill(parts, spills) as shingles:
+        similarities = similar(shingles, low, high, least)
     found = np.flatnonzero(similarities >= least)
     table = np.empty(len(found), dtype=SIMILAR)
     table["low"], table["high"] = low[found], high[found]
@@ -251,7 +258,7 @@ def similar(spill: Spill, low: Numbers, high: Numbers, least: float) -> npt.NDAr
     for index in np.flatnonzero(smaller >= least * larger):  # J <= smaller / larger
         if left[index] != last:
             last = left[index]
-            shingles = np.array(spill.shingles(last))
+            shingles = spill.shingles(last)
         result[index] = jaccard(shingles, spill.shingles(right[index]))
     return result
 

@@ -88,6 +88,18 @@ def test_a_memory_limit_changes_nothing(tmp_path, memory):
     assert len(read(found)) > 20
 
 
+def test_more_parts_than_a_process_may_open_files(tmp_path):
+    documents = corpus(200)
+    parts = write_parts(tmp_path, documents, range(1, 200))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (180, hard))
+    try:
+        found = on_disk.duplicates(parts, tmp_path / "work", SMALL_BUCKETS, HERE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert read(found) == find_duplicates(documents, SMALL_BUCKETS)
+
+
 def test_two_processes_give_the_same_bytes(tmp_path):
     parts = write_parts(tmp_path, corpus(80), [20, 30])
     expected = on_disk.duplicates(parts, tmp_path / "one", SMALL_BUCKETS, HERE)
