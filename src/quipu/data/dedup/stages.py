@@ -53,14 +53,15 @@ class Signed:
         return sum(part.documents for part in self.parts)
 
     def row(self, row: int) -> Iterator[Hashes]:
-        """One row of each file in turn: a band's keys, or what follows them.
-
-        Read, not mapped: a map keeps its file open, and there may be thousands of parts.
-        """
+        """One row of each file in turn: a band's keys, or what follows them."""
         for part, path in zip(self.parts, self.files, strict=True):
-            with path.open("rb") as file:
-                file.seek(8 * part.documents * (row - self.bands - 4), os.SEEK_END)
-                yield np.frombuffer(file.read(8 * part.documents), dtype=np.uint64)
+            yield self._read(part, path, row)
+
+    def _read(self, part: Part, path: Path, row: int) -> Hashes:
+        # Read, not mapped: a map keeps its file open, and there may be thousands of parts.
+        with path.open("rb") as file:
+            file.seek(8 * part.documents * (row - self.bands - 4), os.SEEK_END)
+            return np.frombuffer(file.read(8 * part.documents), dtype=np.uint64)
 
     def digests(self, numbers: Numbers) -> tuple[Hashes, Hashes]:
         """Text digests, 64 bits each."""
@@ -73,10 +74,11 @@ class Signed:
     def _take(self, row: int, numbers: Numbers) -> Hashes:
         values = np.empty(len(numbers), dtype=np.uint64)
         order = np.argsort(numbers, kind="stable")
-        for part, table in zip(self.parts, self.row(row), strict=True):
+        for part, path in zip(self.parts, self.files, strict=True):
             ends = (part.first, part.first + part.documents)
             here = order[slice(*np.searchsorted(numbers, ends, sorter=order))]
-            values[here] = table[numbers[here] - part.first]
+            if len(here):
+                values[here] = self._read(part, path, row)[numbers[here] - part.first]
         return values
 
 
