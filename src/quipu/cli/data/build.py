@@ -32,7 +32,7 @@ dots reach inside. What the folder holds:
   manifest.json      names, versions, hashes, counts, reasons; packages that are missing, and why
   documents.parquet  every file that was read, and what became of it (quipu data why)
   tokens/            the shards, their manifest and tokenizer.model
-  packages/ texts/ dedup/ archives/ benchmarks/    what later builds go on from
+  packages/ texts/ dedup/ archives/ benchmarks.index    what later builds go on from
 
 examples:
   quipu data build quipu_recipes.corpus.tiny:tiny --to corpora/tiny

@@ -35,7 +35,7 @@ class Progress:
     stage: str
     done: int
     total: int
-    bytes: int = 0  # read so far
+    bytes: int = 0  # read so far, by what was not done before
     skipped: int = 0  # of `done`, those of an earlier run
     failed: int = 0
 
@@ -56,9 +56,10 @@ class _Watched:
         all_jobs = list(job_list)
         size = skipped = failed = 0
         for count, outcome in enumerate(self.executor.run(all_jobs), 1):
-            skipped += isinstance(outcome, Done) and outcome.skipped
+            done_before = isinstance(outcome, Done) and outcome.skipped
+            skipped += done_before
             failed += isinstance(outcome, Failed)
-            size += outcome.job.size
+            size += 0 if done_before else outcome.job.size
             self.told(
                 Progress(
                     stage=self.stage,
