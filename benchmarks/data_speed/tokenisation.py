@@ -62,7 +62,8 @@ def report(setting: Setting) -> str:
     return "\n".join(
         [
             "# Tokenisation\n",
-            f"    python benchmarks/data.py --only tokenisation --rounds {setting.rounds}\n",
+            f"    python benchmarks/data.py --only tokenisation --rounds {setting.rounds} "
+            f"--files {setting.files}\n",
             f"{len(texts):,} Python files, {megabytes:.1f} MB, from the wheels of "
             f"{len(PACKAGES)} packages; {VOCAB:,} pieces trained on {len(learned):,} other files "
             f"({sum(map(len, learned)) / 1e6:.0f} MB, {training_s:.0f} s). Every document is "
