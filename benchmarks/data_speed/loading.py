@@ -69,7 +69,8 @@ def report(setting: Setting) -> str:
     return "\n".join(
         [
             "# Loader\n",
-            f"    python benchmarks/data.py --only loader --rounds {setting.rounds}\n",
+            f"    python benchmarks/data.py --only loader --rounds {setting.rounds} "
+            f"--files {setting.files}\n",
             f"{len(texts):,} Python files from the wheels of {len(PACKAGES)} packages, {mean:,.0f} "
             f"tokens each on average ({VOCAB:,} pieces). One process, one thread; tokens that are "
             "not padding a second of processor time, median of the rounds. Python "

@@ -15,8 +15,8 @@ class Segment(NamedTuple):
     """Neighbouring tokens of one kind; specials are written by their names, padding has no text.
 
     `document` is the number within the row, -1 for padding. In SPM order prefix and middle are one
-    string that no token tells apart: it is called "middle". A sample in PSM order whose prefix is empty
-    looks like one in SPM order, and is read as such.
+    string that no token tells apart: it is called "middle". A sample in PSM order whose prefix is
+    empty looks like one in SPM order, and is read as such.
     """
 
     kind: Kind

@@ -128,7 +128,7 @@ class Schedule:
             cycles = max(1, -(-total // CYCLE_ROWS))
             self._shares = [Fraction(limit or 0, cycles) for limit in self._limits]
         else:
-            weights = [Fraction((s.weight or 0) if s.epochs != 0 else 0) for s in sources]
+            weights = [_exact((s.weight or 0) if s.epochs != 0 else 0) for s in sources]
             self._shares = [CYCLE_ROWS * weight / sum(weights) for weight in weights]
         if not any(self._shares):
             raise UsageError(
@@ -188,4 +188,9 @@ def _limit(source: Source, epoch_rows: int) -> int | None:
     """Rows of a source that may be seen; None without end."""
     if source.epochs is None:
         return None if source.weight is not None else epoch_rows
-    return math.floor(Fraction(source.epochs) * epoch_rows)
+    return math.floor(_exact(source.epochs) * epoch_rows)
+
+
+def _exact(value: float) -> Fraction:
+    """The number as it is written: 0.7 of 10 rows are 7, not 6 as by the nearest float."""
+    return Fraction(str(value))

@@ -21,9 +21,9 @@ from quipu.data.tokens.reading import TokenShards
 from quipu.errors import DataError, UsageError
 from quipu.text.tokenizer import Tokenizer
 
-# What a file takes besides its tokens, and what is kept free once for all files of a row: both ends,
-# and what the dummy space adds where a part continues a file; or the five specials of infilling,
-# and what cuts through tokens add: 1.5 on average, in 99.9 % of samples no more than 6.
+# What a file takes besides its tokens, and what is kept free once for all files of a row: both
+# ends, and what the dummy space adds where a part continues a file; or the five specials of
+# infilling, and what cuts through tokens add: 1.5 on average, in 99.9 % of samples at most 6.
 PLAIN_OVERHEAD, PLAIN_SPARE = 2, 2
 INFILLING_OVERHEAD, INFILLING_SPARE = 7, 4
 
@@ -39,7 +39,7 @@ class Loader:
         *,
         block_rows: int = BLOCK_ROWS,
     ) -> None:
-        """Raises DataError if a group is missing or empty or written with another tokenizer."""
+        """Raises DataError for a missing group or another tokenizer, UsageError for no text."""
         if tokenizer.fingerprint != shards.manifest.tokenizer_fingerprint:
             raise DataError(
                 "shards were written with another tokenizer",
@@ -115,7 +115,7 @@ class Loader:
 def _refuse_nothing(source: Source, rows: int, *, wanted: bool = False) -> None:
     """A group without text must not be weighed, and cannot be all that is wanted."""
     if not rows and (wanted or (source.weight and source.epochs != 0)):
-        raise DataError(
+        raise UsageError(
             f"source {source.name} has no text",
             got="no documents that are kept",
             allowed="a group with tokens, or weight 0",

@@ -72,6 +72,10 @@ def test_a_source_of_no_weight_is_never_asked():
     assert schedule.rows_total is None
 
 
+def test_part_of_an_epoch_is_counted_as_it_is_written():
+    assert Schedule([Source(group="a", epochs=0.7)], [10], 0).rows_total == 7
+
+
 def test_less_than_a_row_is_refused():
     with pytest.raises(UsageError, match="less than one row"):
         Schedule([Source(group="a", epochs=0.1)], [5], 0)

@@ -15,7 +15,7 @@ from quipu.data.loading.describe import describe
 from quipu.data.loading.mixture import Infilling, LoaderRecipe, Source
 from quipu.data.loading.rows import Loader
 from quipu.data.packing import NO_TARGET
-from quipu.errors import DataError, QuipuError, UsageError
+from quipu.errors import DataError, UsageError
 from token_shards import Text
 
 PLAIN, ALL = Infilling(rate=0.0), Infilling(rate=1.0)
@@ -292,9 +292,9 @@ def test_a_group_that_is_missing_or_empty_says_so(tmp_path):
 
     with pytest.raises(DataError, match="no group java"):
         opened(Source(group="java"))
-    with pytest.raises(DataError, match="no text"):
+    with pytest.raises(UsageError, match="no text"):
         opened(Source(group="empty", weight=1))
-    with pytest.raises(QuipuError, match="no text"):
+    with pytest.raises(UsageError, match="no text"):
         opened(Source(group="empty"))
     beside = opened(Source(group="empty"), Source(group="prose"))
     assert beside.rows_total == beside.epoch_rows[1]
