@@ -17,7 +17,7 @@ from quipu.data.corpus.jobs import Done, Executor, Job, complete, make, write_wh
 from quipu.data.documents import Document, Step
 from quipu.errors import DataError
 from quipu.exercises.compose import PRIMITIVES, Split
-from quipu.exercises.composed import DRAFTS, block
+from quipu.exercises.composed import block
 from quipu.exercises.measures import Measures
 from quipu.exercises.real import exercises, packages
 from quipu.exercises.run import Runner
@@ -42,6 +42,7 @@ class Plan:
     decontaminate: Step | None = None
     prepared: Path | None = None
     environment: Path | None = None
+    drafts: int = 500  # in a block
 
 
 @dataclass
@@ -167,7 +168,7 @@ def _wave(state: Build) -> int:
         assert state.plan.tokens is not None
         size = state.bytes / state.kept if state.kept else 650.0
         left = (state.plan.tokens * BYTES_PER_TOKEN - state.bytes) / size
-    return max(1, min(64, int(left / (DRAFTS * YIELD)) + 1))
+    return max(1, min(64, int(left / (state.plan.drafts * YIELD)) + 1))
 
 
 def _in_order(executor: Executor, jobs: list[Job]) -> Iterator[Done]:
@@ -199,9 +200,9 @@ def _job(plan: Plan, number: int) -> Job:
     return make(
         f"{plan.split} {plan.seed} {number:06d}",
         composed_block,
-        (plan.seed, plan.split, number, step),
+        (plan.seed, plan.split, number, plan.drafts, step),
         plan.folder / "blocks" / f"{plan.split}-{plan.seed}-{number:06d}.jsonl",
-        identity=(plan.seed, plan.split, number, repr(step), _grammar()),
+        identity=(plan.seed, plan.split, number, plan.drafts, repr(step), _grammar()),
         version=VERSION,
     )
 
@@ -231,10 +232,10 @@ def _grammar() -> str:
 
 
 def composed_block(
-    output: Path, seed: int, split: Split, number: int, step: Step | None
+    output: Path, seed: int, split: Split, number: int, drafts: int, step: Step | None
 ) -> dict[str, int]:
     """Write a block; what was dropped, by reason."""
-    lines, dropped = block(seed, split, number, Runner())
+    lines, dropped = block(seed, split, number, drafts, Runner())
     return _written(output, lines, dropped, step)
 
 

@@ -11,7 +11,6 @@ from quipu.exercises.drafts import Checked, draft, run_drafts
 from quipu.exercises.forms import Form, Writing, editing, functions, programs, reading
 from quipu.exercises.run import Job, Outcome, Runner
 
-DRAFTS = 500  # in a block
 FORMS: tuple[tuple[str, Form, int], ...] = (
     ("function", functions.function, 36),
     ("task", functions.task, 17),
@@ -29,12 +28,12 @@ LICENCE = "Apache-2.0"
 
 
 def block(
-    seed: int, split: Split, number: int, runner: Runner
+    seed: int, split: Split, number: int, drafts_count: int, runner: Runner
 ) -> tuple[list[dict[str, object]], Counter[str]]:
     """The exercises of a block as lines of JSON, and how many drafts were dropped, by reason."""
     dropped: Counter[str] = Counter()
     drafts = []
-    for index in range(DRAFTS):
+    for index in range(drafts_count):
         r = random.Random(int(generator("exercise", seed, split, number, index).integers(2**62)))
         one = draft(r, split)
         if one is None:

@@ -9,16 +9,11 @@ import pytest
 from quipu.cli.main import main
 from quipu.errors import DataError
 from quipu.exercises import build as building
-from quipu.exercises import composed
 from quipu.exercises.build import Plan, build
 from quipu.exercises.compose import held_out_primitives
 from quipu.exercises.run import Job, Runner
 
-
-@pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch):
-    monkeypatch.setattr(composed, "DRAFTS", 40)
-    monkeypatch.setattr(building, "DRAFTS", 40)
+SMALL = {"drafts": 40}
 
 
 def texts(folder):
@@ -35,10 +30,7 @@ def lines(folder):
 def built(tmp_path_factory):
     """A small set of exercises."""
     folder = tmp_path_factory.mktemp("built")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(composed, "DRAFTS", 40)
-        patch.setattr(building, "DRAFTS", 40)
-        facts = build(Plan(folder=folder, count=60, seed=5), 1)
+    facts = build(Plan(folder=folder, count=60, seed=5, **SMALL), 1)
     return folder, facts
 
 
@@ -68,26 +60,32 @@ def test_every_text_runs_again_outside_of_blocks(built):
 
 def test_another_run_gives_the_same_bytes(built, tmp_path):
     folder, _ = built
-    build(Plan(folder=tmp_path, count=60, seed=5), 1)
+    build(Plan(folder=tmp_path, count=60, seed=5, **SMALL), 1)
     assert texts(tmp_path) == texts(folder)
     assert (tmp_path / "manifest.json").read_bytes() == (folder / "manifest.json").read_bytes()
 
 
+def test_any_number_of_processes_gives_the_same_bytes(built, tmp_path):
+    folder, _ = built
+    build(Plan(folder=tmp_path, count=60, seed=5, **SMALL), 2)
+    assert texts(tmp_path) == texts(folder)
+
+
 def test_another_seed_gives_others(built, tmp_path):
     folder, _ = built
-    build(Plan(folder=tmp_path, count=20, seed=6), 1)
+    build(Plan(folder=tmp_path, count=20, seed=6, **SMALL), 1)
     assert not {line["text"] for line in lines(tmp_path)} & {line["text"] for line in lines(folder)}
 
 
 def test_finished_blocks_are_not_made_again(tmp_path, monkeypatch):
-    build(Plan(folder=tmp_path, count=20), 1)
+    build(Plan(folder=tmp_path, count=20, **SMALL), 1)
     before = texts(tmp_path)
 
     def fail(*_):
         raise AssertionError("made again")
 
     monkeypatch.setattr(building, "composed_block", _renamed(fail))
-    build(Plan(folder=tmp_path, count=20), 1)
+    build(Plan(folder=tmp_path, count=20, **SMALL), 1)
     assert texts(tmp_path) == before
 
 
@@ -99,7 +97,7 @@ def _renamed(function):
 
 def test_dev_exercises_hold_something_held_out_and_train_exercises_nothing(built, tmp_path):
     folder, _ = built
-    build(Plan(folder=tmp_path, count=15, split="dev"), 1)
+    build(Plan(folder=tmp_path, count=15, split="dev", **SMALL), 1)
     held = held_out_primitives()
     for line in lines(tmp_path):
         assert held & set(line["provenance"]["parts"])
@@ -113,7 +111,7 @@ def no_loops(document):
 
 
 def test_a_step_drops_and_is_counted(tmp_path):
-    facts = build(Plan(folder=tmp_path, count=5, decontaminate=no_loops), 1)
+    facts = build(Plan(folder=tmp_path, count=5, decontaminate=no_loops, **SMALL), 1)
     assert all("for " not in line["text"] for line in lines(tmp_path))
     assert Counter(facts["dropped"])["loop"] > 0
 
