@@ -60,10 +60,10 @@ def millions(count: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """A percentage; one digit after the point below ten."""
-    if not whole:
-        return "–"
-    percent = 100 * part / whole
+    """A percentage; one digit after the point below ten, and never 0 for what is there."""
+    percent = 100 * part / whole if whole else 0.0
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
     return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %"
 
 
