@@ -1,4 +1,4 @@
-"""Where a corpus needs a person's word: licences that were read, tests that are worth keeping."""
+"""What a corpus judges for itself: licences read off the files, tests that are worth keeping."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from quipu.data.documents import Document, Step
 
 @dataclass(frozen=True, kw_only=True)
 class Reviewed:
-    """Map: the licence of a package whose declaration no program understands, as a person read it.
+    """Map: the licence of a package whose declaration does not say it, read off its own files.
 
     It holds below the folders `paths` alone, if there are any; `because` says where it is written.
     """

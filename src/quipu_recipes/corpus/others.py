@@ -3,9 +3,10 @@
 One entry a line: NAME==VERSION, then folders or globs when only these are read. Versions of Debian
 are those of bookworm; a point release may withdraw one, which a build then lists as missing.
 
-Every entry was fetched and its licences were looked at, file by file where debian/copyright says
-so. Left out for their licences: junit5 (EPL), openmpi, mpich, tor, tiff, krb5, zsh, bedtools, flac,
-pgpool2, p5. Left out because npm has them compiled only: vuetify, mermaid, typeorm, echarts.
+Every entry was fetched, and what its licences leave of it was counted, file by file where
+debian/copyright says so. Left out for their licences: junit5 (EPL), openmpi, mpich, tor, tiff,
+krb5, zsh, bedtools, flac, pgpool2, p5. Left out because npm has them compiled only: vuetify,
+mermaid, typeorm, echarts.
 """
 
 # C and C++, read as one language. Large ones in part: where libraries are small and documented.
