@@ -30,7 +30,6 @@ FRAMES = (
     "Take {given} and {verb} {np}.",
     "{Verb} {np}. The input is {given}.",
     "{Verb} {np}, where {name} is {about}.",
-    "{Verb} {np} (for {given}).",
 )
 CHAINS = (
     "{First}, then {rest}, and {last}.",

@@ -66,6 +66,11 @@ def undocumented(value):
     return value + 1
 
 
+def same(function):
+    return function
+
+
+@same
 def spaced(name, width):
     """Pad a name with `width` blanks in front, with help of another part.
 
@@ -134,7 +139,7 @@ def test_examples_that_need_the_package_are_run_in_it(prepared):
     lines, _ = exercises(*prepared)
     texts = {str(line["id"]).partition("#")[2]: line["text"] for line in lines}
     assert "spaced" in texts
-    assert texts["spaced"].startswith("from part import Padding\n\n\ndef spaced")
+    assert texts["spaced"].startswith("from part import Padding, same\n\n\n@same\ndef spaced")
     assert "wrong" not in texts
 
 

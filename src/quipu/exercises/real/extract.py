@@ -33,8 +33,9 @@ class Module:
     names: set[str]  # all that it binds, imports apart
 
     def source(self, node: ast.FunctionDef) -> str:
-        """The lines of a function."""
-        return "\n".join(self.text.splitlines()[node.lineno - 1 : node.end_lineno])
+        """The lines of a function, decorators included."""
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        return "\n".join(self.text.splitlines()[first - 1 : node.end_lineno])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +129,15 @@ def candidates(found: Module) -> Iterator[Candidate | str]:
         yield reason if reason is not None else _candidate(found, name, docstring, needs)
 
 
-def unfit(node: ast.FunctionDef, docstring: str) -> str | None:
+def unfit(node: ast.FunctionDef, docstring: str, decorated: bool = False) -> str | None:
     """Why a documented function makes no exercise; None if it may."""
     arguments = node.args
     if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.posonlyargs:
         return "function: open arguments"
-    if not arguments.args or len(arguments.args) > 5 or node.decorator_list:
+    if not arguments.args or len(arguments.args) > 5:
         return "function: arguments"
+    if node.decorator_list and not decorated:
+        return "function: decorated"
     if (node.end_lineno or 0) - node.lineno > LONGEST:
         return "function: long"
     inner = list(ast.walk(node))

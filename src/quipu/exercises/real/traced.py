@@ -68,7 +68,8 @@ def _text(found: Module, name: str, path: str) -> str | None:
     """A function after imports of all that it uses, its own file's names among them."""
     node = found.functions[name]
     docstring = ast.get_docstring(node) or ""
-    if unfit(node, docstring.partition(">>>")[0].rstrip() or docstring) is not None:
+    told = docstring.partition(">>>")[0].rstrip() or docstring
+    if unfit(node, told, decorated=True) is not None:
         return None
     lines = []
     for used in sorted(free_names(node) - KNOWN - {name}):
