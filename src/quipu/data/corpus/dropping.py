@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,8 @@ def drop(corpus: Path, names: Sequence[str], *, rewrite_shards: bool = False) ->
                 state[number], split[number] = REQUESTED, ""
                 numbers.append(number)
         _replace(path, _with(_with(table, "state", state), "split", split))
-        marked = _mark(corpus / "tokens", numbers, rewrite_shards)
+        licences = dict(enumerate(column_of(table, "licence"))) if rewrite_shards else None
+        marked = _mark(corpus / "tokens", numbers, licences)
         recount(corpus)
     return Dropped(
         requests=tuple(sorted(wanted)),
@@ -90,18 +91,21 @@ def _replace(path: Path, table: pa.Table) -> None:
     partial.replace(path)
 
 
-def _mark(folder: Path, numbers: list[int], rewrite_shards: bool) -> int:
-    """Enter numbers into the drop table; how many documents it has, before the shards change."""
+def _mark(folder: Path, numbers: list[int], licences: Mapping[int, str] | None) -> int:
+    """Enter numbers into the drop table; how many documents it has, before the shards change.
+
+    The shards are written again without them if the licences of all documents are given.
+    """
     former = folder.with_name(f".{folder.name}.former")
     if not (folder / MANIFEST).is_file():
         if not (former / MANIFEST).is_file():
             return 0  # no tokens yet
         former.rename(folder)  # killed between two renames
     manifest = Manifest.read(folder).drop(folder, numbers)
-    if rewrite_shards:
+    if licences is not None:
         made = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
         shutil.rmtree(former, ignore_errors=True)
-        rewrite(folder, made)
+        rewrite(folder, made, licences)
         folder.rename(former)
         made.rename(folder)
         shutil.rmtree(former)
