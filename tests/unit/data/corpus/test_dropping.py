@@ -61,6 +61,9 @@ def test_dropped_documents_are_out_and_all_others_are_as_they_were(corpus, rewri
     assert (why(corpus, M1).found[0].tokens is None) == rewrite
     told = json.loads((corpus / "manifest.json").read_text())
     assert told["dropped"]["request"] == 5
+    kept = [row for row in rows(corpus) if row["state"] == "kept"]
+    counted = json.loads((corpus / "tokens/manifest.json").read_text())["licences"]
+    assert sum(counted.values()) == len(kept) + (not rewrite) * 5
 
 
 def test_a_later_build_leaves_them_out_too(sources, corpus):
