@@ -10,7 +10,8 @@ from quipu.errors import QuipuError
 _EPILOG = """\
 The documents are marked: the loader skips them from then on, and quipu data why tells so. The
 request is kept in requests.jsonl, so that later builds of the corpus leave them out too. With
---rewrite the shards are written again without their tokens; the vocabulary stays as it is.
+--rewrite the shards are written again without their tokens; the vocabulary stays as it is. A later
+build trains a vocabulary anew, from what is left.
 
 examples:
   quipu data drop pypi/rich --corpus corpora/mine
