@@ -13,6 +13,7 @@ from quipu.exercises.patterns import spread
 from quipu.exercises.steps import GRAMMAR, Domain, Element, Noun, Parameter, Step, domains, read
 
 Split = Literal["train", "dev"]
+LENGTHS = (8, 40, 36, 16)  # of chains; single steps are soon exhausted
 HELD_OUT = 0.06  # share of the primitives that only dev exercises may use
 PRIMITIVES = Path(__file__).with_name("primitives")
 # How readily a chain grows by a kind of step, and which kinds may follow one another.
@@ -191,7 +192,7 @@ def draw_chain(r: random.Random, split: Split, domain: str = "") -> tuple[Domain
     starts = [s for s in _starts(split) if not domain or s[0].name == domain]
     start, first, _ = r.choices(starts, [weight for _, _, weight in starts])[0]
     chain = [first]
-    length = r.choices((1, 2, 3, 4), (30, 40, 22, 8))[0]
+    length = r.choices((1, 2, 3, 4), LENGTHS)[0]
     while len(chain) < length:
         fitting, weights = _next(split, chain[-1].gives, chain[-1].kind)
         if not fitting:
