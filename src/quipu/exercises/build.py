@@ -26,7 +26,7 @@ BYTES_PER_TOKEN = 3.3  # of such text, with a vocabulary of some ten thousand pi
 SHARD_BYTES = 16 << 20
 MOST_OF_A_SHAPE = 12  # exercises with the same steps in the same form
 YIELD = 0.7  # exercises of a draft, about
-VERSION = 1  # of the code that makes blocks; the grammar's files are counted in besides
+VERSION = 2  # of the code that makes blocks; the grammar's files are counted in besides
 NAME = "exercises"
 
 
@@ -40,6 +40,7 @@ class Plan:
     count: int | None = None
     tokens: int | None = None
     decontaminate: Step | None = None
+    problems: Path | None = None  # of benchmarks, that no composed exercise may solve
     prepared: Path | None = None
     environment: Path | None = None
     drafts: int = 500  # in a block
@@ -200,8 +201,9 @@ def _job(plan: Plan, number: int) -> Job:
     return make(
         f"{plan.split} {plan.seed} {number:06d}",
         composed_block,
-        (plan.seed, plan.split, number, plan.drafts, step),
+        (plan.seed, plan.split, number, plan.drafts, step, plan.problems),
         plan.folder / "blocks" / f"{plan.split}-{plan.seed}-{number:06d}.jsonl",
+        reads=() if plan.problems is None else (plan.problems,),
         identity=(plan.seed, plan.split, number, plan.drafts, repr(step), _grammar()),
         version=VERSION,
     )
@@ -232,10 +234,16 @@ def _grammar() -> str:
 
 
 def composed_block(
-    output: Path, seed: int, split: Split, number: int, drafts: int, step: Step | None
+    output: Path,
+    seed: int,
+    split: Split,
+    number: int,
+    drafts: int,
+    step: Step | None,
+    problems: Path | None,
 ) -> dict[str, int]:
     """Write a block; what was dropped, by reason."""
-    lines, dropped = block(seed, split, number, drafts, Runner())
+    lines, dropped = block(seed, split, number, drafts, Runner(), problems)
     return _written(output, lines, dropped, step)
 
 

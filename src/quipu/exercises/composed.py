@@ -4,11 +4,13 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from quipu.data.packing import generator
 from quipu.exercises.compose import Split
 from quipu.exercises.drafts import Checked, draft, run_drafts
 from quipu.exercises.forms import Form, Writing, editing, functions, programs, reading
+from quipu.exercises.likeness import unlike
 from quipu.exercises.run import Job, Outcome, Runner
 
 FORMS: tuple[tuple[str, Form, int], ...] = (
@@ -28,9 +30,17 @@ LICENCE = "Apache-2.0"
 
 
 def block(
-    seed: int, split: Split, number: int, drafts_count: int, runner: Runner
+    seed: int,
+    split: Split,
+    number: int,
+    drafts_count: int,
+    runner: Runner,
+    problems: Path | None = None,
 ) -> tuple[list[dict[str, object]], Counter[str]]:
-    """The exercises of a block as lines of JSON, and how many drafts were dropped, by reason."""
+    """The exercises of a block as lines of JSON, and how many drafts were dropped, by reason.
+
+    `problems` is a file of benchmark problems (`likeness`) that no exercise may solve.
+    """
     dropped: Counter[str] = Counter()
     drafts = []
     for index in range(drafts_count):
@@ -41,6 +51,8 @@ def block(
         else:
             drafts.append(one)
     checked = _distinct(run_drafts(drafts, runner, dropped), dropped)
+    if problems is not None:
+        checked = unlike(checked, problems, runner, dropped)
     written = _write(_writings(checked), runner, dropped)
     lines = [
         _line(item, form, text, f"{split}/{seed}/{number}/{index}")

@@ -83,13 +83,15 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> "Plan":
     from quipu.exercises.build import Plan
 
-    step = None
+    step = problems = None
     if args.benchmarks is not None:
         from quipu.data.decontamination.step import decontaminate
+        from quipu.exercises.likeness import collect
 
         args.to.mkdir(parents=True, exist_ok=True)
         index = args.to / "benchmarks.index"
         step = decontaminate(benchmarks=args.benchmarks, index=index, signatures=True)
+        problems = collect(args.benchmarks, args.to / "problems.json")
     return Plan(
         folder=args.to,
         seed=args.seed,
@@ -97,6 +99,7 @@ def _plan(args: argparse.Namespace) -> "Plan":
         count=args.count,
         tokens=args.tokens,
         decontaminate=step,
+        problems=problems,
         prepared=args.packages,
         environment=args.environment,
     )
