@@ -26,7 +26,7 @@ BYTES_PER_TOKEN = 3.3  # of such text, with a vocabulary of some ten thousand pi
 SHARD_BYTES = 16 << 20
 MOST_OF_A_SHAPE = 12  # exercises with the same steps in the same form
 YIELD = 0.7  # exercises of a draft, about
-VERSION = 2  # of the code that makes blocks; the grammar's files are counted in besides
+VERSION = 3  # of the code that makes blocks; the grammar's files are counted in besides
 NAME = "exercises"
 
 

@@ -1,7 +1,8 @@
 """Exercises that are a benchmark's problem in other words: whoever can do one can do the other.
 
 Neither shared words nor equal syntax trees need tell it, so the function itself is tried: what
-passes all tests of a problem of HumanEval or MBPP with as many parameters is that problem.
+passes all tests of a problem of HumanEval or MBPP, called with values of the same kinds, is that
+problem.
 """
 
 import ast
@@ -37,7 +38,7 @@ def unlike(
     jobs = [
         Job(
             code=item.draft.code.text(),
-            calls=(str(problems), item.draft.name),
+            calls=(str(problems), item.draft.name, _kinds(_longest(item.draft.calls))),
             kind="likeness",
             free=True,
         )
@@ -67,10 +68,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _humaneval(rows: list[dict[str, str]]) -> Iterator[dict[str, object]]:
     for row in rows:
-        solution = row["prompt"] + row["canonical_solution"]
-        name = row["entry_point"]
         test = f"{row['test']}\ncheck(candidate)\n"
-        yield {"id": row["task_id"], "name": name, "arity": _arity(solution, name), "test": test}
+        name = row["entry_point"]
+        yield from _problem(row["task_id"], name, test, {"candidate", name})
 
 
 def _mbpp(rows: list[dict[str, str]]) -> Iterator[dict[str, object]]:
@@ -81,26 +81,37 @@ def _mbpp(rows: list[dict[str, str]]) -> Iterator[dict[str, object]]:
             for node in ast.walk(ast.parse(row["code"]))
             if isinstance(node, ast.FunctionDef | ast.ClassDef)
         }
-        calls = [
-            node
-            for node in ast.walk(ast.parse(test))
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in defined
-        ]
-        for call in calls[:1]:
-            assert isinstance(call.func, ast.Name)
-            yield {
-                "id": f"MBPP/{row['task_id']}",
-                "name": call.func.id,
-                "arity": len(call.args),
-                "test": test,
-            }
+        yield from _problem(f"MBPP/{row['task_id']}", "", test, defined)
 
 
-def _arity(code: str, name: str) -> int:
-    return next(
-        len(node.args.args)
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.FunctionDef) and node.name == name
-    )
+def _problem(id: str, name: str, test: str, names: set[str]) -> Iterator[dict[str, object]]:
+    """A problem by the first call of one of its names; none where nothing is called."""
+    for node in ast.walk(ast.parse(test)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+            kinds = _kinds(node.args)
+            yield {"id": id, "name": name or node.func.id, "kinds": kinds, "test": test}
+            return
+
+
+def _longest(calls: Sequence[Sequence[str]]) -> list[ast.expr]:
+    """Arguments of the longest call: empty lists do not tell what they are lists of."""
+    call = max(calls, key=lambda arguments: sum(map(len, arguments)))
+    return [ast.parse(argument, mode="eval").body for argument in call]
+
+
+def _kinds(arguments: Sequence[ast.expr]) -> str:
+    """What sort of value each argument is; lists pass for tuples, and numbers for each other."""
+    return " ".join(map(_kind, arguments))
+
+
+def _kind(argument: ast.expr) -> str:
+    try:
+        return _kind_of(ast.literal_eval(argument))
+    except (ValueError, TypeError, SyntaxError):
+        return "other"
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"sequence of {_kind_of(value[0])}" if value else "sequence"
+    return "number" if isinstance(value, int | float) else type(value).__name__

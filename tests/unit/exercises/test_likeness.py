@@ -37,27 +37,27 @@ def problems(tmp_path):
     return collect(folder, tmp_path / "problems.json")
 
 
-def solved(problems, code, name):
-    job = Job(code=code, calls=(str(problems), name), kind="likeness", free=True)
+def solved(problems, code, name, kinds):
+    job = Job(code=code, calls=(str(problems), name, kinds), kind="likeness", free=True)
     (outcome,) = Runner().run([job])
     assert outcome.ok
     return list(outcome.values)
 
 
 @pytest.mark.parametrize(
-    ("code", "found"),
+    ("code", "kinds", "found"),
     [
-        ("def f(x, y):\n    return y + x", ["HumanEval/0"]),
-        ("def f(items):\n    return sorted(items)[-1]", ["MBPP/1"]),
-        ("def f(items):\n    return min(items)", []),
-        ("def f(x, y):\n    return x * y", []),
-        ("def f(x, y, z=0):\n    return x + y", []),
-        ("def f(x, y):\n    while True:\n        pass", []),
-        ("def f(x, y):\n    raise SystemExit", []),
+        ("def f(x, y):\n    return y + x", "number number", ["HumanEval/0"]),
+        ("def f(items):\n    return sorted(items)[-1]", "sequence of number", ["MBPP/1"]),
+        ("def f(items):\n    return max(items)", "sequence of str", []),
+        ("def f(items):\n    return min(items)", "sequence of number", []),
+        ("def f(x, y):\n    return x * y", "number number", []),
+        ("def f(x, y):\n    while True:\n        pass", "number number", []),
+        ("def f(x, y):\n    raise SystemExit", "number number", []),
     ],
 )
-def test_whoever_passes_a_problems_tests_solves_it(problems, code, found):
-    assert solved(problems, code, "f") == found
+def test_whoever_passes_a_problems_tests_solves_it(problems, code, kinds, found):
+    assert solved(problems, code, "f", kinds) == found
 
 
 @pytest.mark.usefixtures("problems")
