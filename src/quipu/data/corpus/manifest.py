@@ -1,7 +1,7 @@
 """manifest.json: names, versions, hashes and counts of a corpus; the proof of what is in it."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def _write(folder: Path, found: dict[str, Any]) -> dict[str, Any]:
     for package in found["packages"]:
         package |= counts.of_part(package["part"])
     found |= counts.json()
+    found["overlaps"] = _overlaps(found["packages"])
     tokens = folder / "tokens" / "manifest.json"
     if tokens.exists():
         told = json.loads(tokens.read_text(encoding="utf-8"))
@@ -64,6 +65,15 @@ def _write(folder: Path, found: dict[str, Any]) -> dict[str, Any]:
         found["vocabulary"] = {"pieces": told["vocab"], "sha256": told["tokenizer_fingerprint"]}
     write_whole(folder / "manifest.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return found
+
+
+def _overlaps(packages: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Documents that met each benchmark file, by rule, dropped for it or not."""
+    sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for package in packages:
+        for benchmark, counts in (package["prepared"] or {}).get("overlaps", {}).items():
+            sums[benchmark].update(counts)
+    return {name: dict(sums[name]) for name in sorted(sums)}
 
 
 def _package(archive: Archive, prepared: Mapping[str, Any] | None) -> dict[str, Any]:

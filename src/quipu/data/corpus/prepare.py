@@ -11,11 +11,12 @@ from quipu.data.corpus.imports import imports_of
 from quipu.data.corpus.jobs import Job
 from quipu.data.corpus.recipe import Transform
 from quipu.data.corpus.tables import DROPPED, PREPARED, Writer
+from quipu.data.decontamination.step import Decontaminate, Met
 from quipu.data.documents import Document
 from quipu.data.sources.packages import Archive, Package, Skipped
 from quipu.data.sources.reader import read
 
-VERSION = 1
+VERSION = 2
 _PROVENANCE = ("id", "path", "package", "version", "licence", "language", "group", "sha256")
 
 
@@ -52,9 +53,11 @@ def prepare(
 ) -> dict[str, Any]:
     """Write the documents that pass all steps, and the others with their reasons."""
     reasons: Counter[str] = Counter()
+    met = [Met(step=step) for step in steps if isinstance(step, Decontaminate)]
+    counting = [next((m for m in met if m.step is step), step) for step in steps]
     kept = kept_bytes = read_bytes = 0
     with Writer(output, PREPARED) as good, Writer(dropped, DROPPED) as bad:
-        for found, result in _judged(archive, archives, steps):
+        for found, result in _judged(archive, archives, counting):
             if isinstance(result, Document):
                 content = result.text.encode()
                 size = len(content)
@@ -70,6 +73,7 @@ def prepare(
         "kept_bytes": kept_bytes,
         "read_bytes": read_bytes,
         "dropped": dict(sorted(reasons.items())),
+        "overlaps": met[0].table() if met else {},
     }
 
 

@@ -47,9 +47,13 @@ class Decontaminate:
     index: Path = field(repr=False)  # where the index lies is no part of what the step does
 
     def __call__(self, document: Document) -> str | None:
+        return self.reason(self.overlaps(document))
+
+    def reason(self, overlaps: Iterable[Overlap]) -> str | None:
+        """Why a document with these is dropped, if it is."""
         found = [
             overlap
-            for overlap in self.overlaps(document)
+            for overlap in overlaps
             if (self.signatures or overlap.rule != RULES[SIGNATURE])
             and overlap.benchmark.partition("/")[0] not in self.counted
         ]
@@ -116,15 +120,25 @@ def decontaminate(
     )
 
 
-def table(found: Iterable[tuple[str, Iterable[Overlap]]]) -> dict[str, dict[str, int]]:
-    """How many documents meet each benchmark file, by rule, from pairs of id and overlaps."""
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for _, overlaps in found:
+@dataclass(frozen=True, kw_only=True)
+class Met:
+    """The step, and a count of all that its documents met, dropped or not."""
+
+    step: Decontaminate
+    counts: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def __call__(self, document: Document) -> str | None:
+        overlaps = self.step.overlaps(document)
         for benchmark, rule in {(overlap.benchmark, overlap.rule) for overlap in overlaps}:
-            counts[benchmark][rule] += 1
-    return {
-        benchmark: {rule: counts[benchmark][rule] for rule in RULES} for benchmark in sorted(counts)
-    }
+            self.counts[benchmark][rule] += 1
+        return self.step.reason(overlaps)
+
+    def table(self) -> dict[str, dict[str, int]]:
+        """How many documents met each benchmark file, by rule."""
+        return {
+            benchmark: {rule: counts[rule] for rule in RULES}
+            for benchmark, counts in sorted(self.counts.items())
+        }
 
 
 def _function_keys(index: Index, text: str) -> Hashes:
