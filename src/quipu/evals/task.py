@@ -4,11 +4,12 @@ A task says everything that can move its number: prompt, stop strings, decoding,
 The runner does the rest, the same for all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from quipu.evals.data import Source
+from quipu.llm import LLM
 from quipu.sandbox.program import Limits
 from quipu.text.chat import Message
 from quipu.text.infill import Order
@@ -135,3 +136,24 @@ class Task(Protocol):
 
     def mutant(self, problem: Problem) -> str | None:
         """An answer that must not pass, for the self-test; None where none can be made."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A benchmark of the model's own scores, such as perplexity: nothing is sampled or judged.
+
+    Its declaration's decoding is not used.
+    """
+
+    @property
+    def declaration(self) -> Declaration: ...
+
+    def measure(
+        self, llm: LLM, files: Mapping[str, bytes], told: Callable[[int, int], None]
+    ) -> Mapping[str, float]:
+        """Numbers by name, from the contents of the declared files by name.
+
+        Calls `told(done, of)` after each part of the work, at least every few seconds; whatever it
+        raises must be let through. Raises AbilityError, before any work, for a model that cannot
+        give what is needed, and DataError for a malformed file.
+        """
