@@ -8,6 +8,7 @@ from importlib import import_module
 
 import quipu
 from quipu import log
+from quipu.cli.eval import with_verb
 from quipu.errors import QuipuError
 
 # In the order of the help text. Each module has `register(subparsers)`.
@@ -35,6 +36,7 @@ Private code completion, infilling and chat with Code Llama models and our own.
   quipu info PATH                             what a checkpoint is, can do and needs
   quipu convert SRC DST --to gguf             from one layout to another
   quipu bench --model PATH                    how fast it answers on this machine
+  quipu eval humaneval --model PATH           how good it is
 
 Results go to stdout, progress and errors to stderr. Exit: 0 done, 1 failed, 2 wrong usage."""
 
@@ -56,7 +58,9 @@ def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["eval"]:
+        given = ["eval", *with_verb(given[1:])]
     # The modules of all verbs take longer to import than a small model to answer.
     only = [name for name in given[:1] if name in COMMANDS]
     args = parser(only or COMMANDS).parse_args(given)

@@ -157,3 +157,11 @@ class Measured(Protocol):
         raises must be let through. Raises AbilityError, before any work, for a model that cannot
         give what is needed, and DataError for a malformed file.
         """
+
+
+@runtime_checkable
+class Whole(Protocol):
+    """A task whose files hold more problems than it asks: the self-test tries them all."""
+
+    def whole(self, files: Mapping[str, bytes]) -> Sequence[Problem]:
+        """Every problem of the files. Raises as `Task.problems` does."""

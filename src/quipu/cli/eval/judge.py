@@ -47,6 +47,11 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     parser.add_argument("programs", metavar="PROGRAMS.jsonl", help="- for standard input")
     parser.add_argument("--to", type=Path, metavar="FILE", help="write there, and resume from it")
+    parser.add_argument(
+        "--complete",
+        action="store_true",
+        help="Python programs must reach their last statement: leaving early is failing",
+    )
     add_limits(parser)
     parser.set_defaults(run=run)
 
@@ -62,11 +67,6 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--wall-seconds", type=float, default=Limits().wall_s, metavar="S")
     group.add_argument("--memory-mb", type=int, default=2048, metavar="MB")
     group.add_argument(
-        "--complete",
-        action="store_true",
-        help="Python programs must reach their last statement: leaving early is failing",
-    )
-    group.add_argument(
         "--allow-weaker-sandbox",
         default="",
         metavar="LAYERS",
@@ -74,17 +74,28 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Judge all programs; the counts go to stderr."""
-    limits = Limits(
+def limits_of(args: argparse.Namespace) -> Limits:
+    """The bounds that the options name."""
+    return Limits(
         cpu_s=args.cpu_seconds, wall_s=args.wall_seconds, memory_bytes=args.memory_mb * 2**20
     )
+
+
+def weaker_of(args: argparse.Namespace) -> list[str]:
+    """Layers that the sandbox may lack."""
+    return [name for name in args.allow_weaker_sandbox.split(",") if name]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge all programs; the counts go to stderr."""
+    limits = limits_of(args)
     lines = list(_programs(args.programs))
     done = {json.dumps(line["id"]) for line in jsonl.read(args.to)} if _exists(args.to) else set()
     left = [line for line in lines if json.dumps(line["id"]) not in done]
     data = os.environ.get("QUIPU_DATA")
-    weaker = [name for name in args.allow_weaker_sandbox.split(",") if name]
-    judge = open_judge(data=Path(data) if data else None, workers=args.workers, allow_weaker=weaker)
+    judge = open_judge(
+        data=Path(data) if data else None, workers=args.workers, allow_weaker=weaker_of(args)
+    )
     counts: Counter[str] = Counter()
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))

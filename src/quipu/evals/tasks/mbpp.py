@@ -8,7 +8,7 @@ Zero-shot, for tuned models: the paper's figure 13.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quipu.evals.data import Source
@@ -100,17 +100,12 @@ class Mbpp:
         )
 
     def problems(self, files: Mapping[str, bytes]) -> Sequence[Problem]:
-        by_number = {
-            int(str(row["task_id"])): row for row in rows(SOURCE.name, files[SOURCE.name], _KEYS)
-        }
-        shots = "".join(_shot(by_number[number]) for number in SHOTS)
-        return [
-            Problem(
-                id=f"MBPP/{number}",
-                facts={**{key: by_number[number][key] for key in _KEYS}, "shots": shots},
-            )
-            for number in TESTED
-        ]
+        return _problems(_by_number(files), TESTED)
+
+    def whole(self, files: Mapping[str, bytes]) -> Sequence[Problem]:
+        """All tasks of the file, also those that are never asked: implements `Whole`."""
+        by_number = _by_number(files)
+        return _problems(by_number, sorted(by_number))
 
     def prompt(self, problem: Problem) -> Prompt:
         facts = problem.facts
@@ -137,6 +132,24 @@ class Mbpp:
 
     def mutant(self, problem: Problem) -> str | None:
         return "raise NotImplementedError\n"
+
+
+def _by_number(files: Mapping[str, bytes]) -> dict[int, dict[str, object]]:
+    found = rows(SOURCE.name, files[SOURCE.name], _KEYS)
+    return {int(str(row["task_id"])): row for row in found}
+
+
+def _problems(
+    by_number: Mapping[int, Mapping[str, object]], numbers: Iterable[int]
+) -> list[Problem]:
+    shots = "".join(_shot(by_number[number]) for number in SHOTS)
+    return [
+        Problem(
+            id=f"MBPP/{number}",
+            facts={**{key: by_number[number][key] for key in _KEYS}, "shots": shots},
+        )
+        for number in numbers
+    ]
 
 
 def _question(facts: Mapping[str, object]) -> str:
