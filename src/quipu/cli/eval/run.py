@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+import quipu
 from quipu.cli.eval.judge import add_limits, limits_of, weaker_of
 from quipu.cli.options import add_model, open_model
 from quipu.errors import QuipuError
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         limit=args.limit,
         seed=args.seed,
         model=facts,
+        version=quipu.__version__,
         limits=limits_of(args),
         parallel=args.parallel,
         workers=args.workers,

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import quipu
 from quipu.errors import QuipuError, UsageError
 from quipu.evals.runner.folder import kept
 from quipu.evals.runner.settings import Settings
@@ -45,7 +44,7 @@ def manifest(
     info = llm.info
     found = {
         "format": FORMAT,
-        "quipu": quipu.__version__,
+        "quipu": settings.version,
         "declaration": dataclasses.asdict(declaration),
         "decoding": dataclasses.asdict(decoding),
         "seed": settings.seed,

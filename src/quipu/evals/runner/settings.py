@@ -26,6 +26,7 @@ class Settings:
     limit: int | None = None  # so many problems, the first
     seed: int = 0
     model: Mapping[str, str] = field(default_factory=dict)  # what tells this model from others
+    version: str = ""  # of Quipu
     limits: Limits = Limits()  # of programs whose task states none
     parallel: int = 16  # answers under way at once
     workers: int = 1  # programs at once
