@@ -13,8 +13,8 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser = verbs.add_parser(
         "eval",
         help="run benchmarks, judge programs in a sandbox",
-        description="Run benchmarks against a model (quipu eval TASK…, resumable), and judge"
-        " programs that nobody has read, confined.",
+        description="Run benchmarks against a model (quipu eval TASK…, resumable), and judge\n"
+        "programs that nobody has read, confined.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     inner = parser.add_subparsers(metavar="VERB", required=True)
