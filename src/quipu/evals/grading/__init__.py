@@ -1,0 +1,1 @@
+"""Grades that need no program: matching, similarity, BLEU."""
