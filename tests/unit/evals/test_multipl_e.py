@@ -58,7 +58,8 @@ def test_the_editions_of_c_sharp_have_names_and_files_of_their_own():
             "HumanEval_111_histogram",
             '    }\nDebug.Assert(Histogram(("a")).Equals((new Dictionary<string,long>())));\n',
             "    }\n    static bool SameEntries(Dictionary<string,long> a,"
-            " Dictionary<string,long> b) {\n    return a.Count == b.Count && !a.Except(b).Any();\n    }\n"
+            " Dictionary<string,long> b) {\n"
+            "    return a.Count == b.Count && !a.Except(b).Any();\n    }\n"
             'Debug.Assert(SameEntries(Histogram(("a")), (new Dictionary<string,long>())));\n',
         ),
         ("HumanEval_1_other", "Assert(F().Equals(null));", "Assert(F().Equals(null));"),

@@ -1,9 +1,9 @@
 """MultiPL-E: HumanEval and MBPP translated to seven languages (arXiv 2208.08227).
 
 Protocol of the Code Llama paper, table 4: zero-shot, greedy, the data's prompts to the byte,
-answers cut at the data's stop strings. A program is prompt + answer + a line break + tests; the tests of
-C++, Java, C# and Bash begin by closing the function. What the paper leaves open: the most tokens of
-an answer (here 512), and MBPP, which it does not report in these languages.
+answers cut at the data's stop strings. A program is prompt + answer + a line break + tests; the
+tests of C++, Java, C# and Bash begin by closing the function. What the paper leaves open: the most
+tokens of an answer (here 512), and MBPP, which it does not report in these languages.
 
 The C# tests of this release compare lists and a dictionary by reference, and call `Equals` on null
 where null is right: 47 of HumanEval's 158 problems can never pass. `multipl-e-cs` is that set as it
