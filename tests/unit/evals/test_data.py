@@ -64,3 +64,12 @@ def test_a_dead_network_is_a_clear_error(tmp_path: Path) -> None:
 def test_the_users_folder_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("QUIPU_DATA", str(tmp_path))
     assert data_folder() == tmp_path
+
+
+def test_a_file_of_the_users_own_has_no_edition(tmp_path: Path) -> None:
+    source = Source(path="apps/test.jsonl", sha256="")
+    with pytest.raises(DataError, match=r"put it there \(a file of your own\)"):
+        read_sources([source], tmp_path)
+    (tmp_path / "apps").mkdir()
+    (tmp_path / source.path).write_bytes(b"any")
+    assert read_sources([source], tmp_path) == {"test.jsonl": b"any"}
