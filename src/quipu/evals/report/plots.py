@@ -55,7 +55,7 @@ def _picture(draw: Callable[[Any], None], height: float, width: float = HALF) ->
 
 def _rows(axes: Any, names: Sequence[str]) -> None:
     """Lines of names, the first on top, and faint lines up and down."""
-    axes.set_yticks(range(len(names)), [n if len(n) <= 40 else n[:39] + "…" for n in names])
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines[["left"]].set_visible(False)
@@ -63,10 +63,24 @@ def _rows(axes: Any, names: Sequence[str]) -> None:
     axes.set_axisbelow(True)
 
 
+def _short(name: str) -> str:
+    """A name without what would be read as a formula, and not too long for its place."""
+    plain = name.replace("$", "\\$")
+    return plain if len(name) <= 40 else plain[:39] + "…"
+
+
 def _whisker(axes: Any, place: float, estimate: Estimate, colour: str, label: str = "") -> None:
     low, high = 100 * estimate.low, 100 * estimate.high
     axes.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
-    axes.plot(100 * estimate.value, place, "o", color=colour, markersize=5.5, label=label or None)
+    axes.plot(
+        100 * estimate.value,
+        place,
+        "o",
+        color=colour,
+        markersize=5.5,
+        label=label or None,
+        clip_on=False,  # a dot at 0 is a whole one
+    )
 
 
 def overview(rows: Mapping[str, Mapping[str, Estimate]], runs: Sequence[str]) -> str:

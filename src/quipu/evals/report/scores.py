@@ -65,7 +65,7 @@ def curve(task: TaskRun) -> list[tuple[int, Estimate]]:
     most = _samples(problems)
     if task.declaration.measure != "pass@k" or most < 2:
         return []
-    ks = sorted({1, most, *task.declaration.ks, *(2**n for n in range(1, 12))})
+    ks = sorted({most, *task.declaration.ks, *(m * 10**n for n in range(4) for m in (1, 2, 5))})
     ks = [k for k in ks if k <= most]
     rows = _pass_rows(problems, ks)
     name = task.declaration.name

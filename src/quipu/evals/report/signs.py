@@ -19,7 +19,7 @@ def signs(task: TaskRun, score: float) -> list[str]:
     """Warnings that name the likely cause, for a score near zero."""
     if score > NEARLY or task.texts.count < FEW:
         return []
-    found = [*_of_texts(task), *_of_details(task)]
+    found = list(_of_texts(task)) or list(_of_details(task))  # which follow from the texts
     begin = f"the score is {100 * score:.1f} %, and "
     if found:
         return [begin + sign for sign in found]
