@@ -74,7 +74,7 @@ def _print(report: "Report") -> None:
         for pair in task.comparisons:
             console.print(
                 f"{task.declaration.name}: {pair.second} minus {pair.first}"
-                f" {wording.points(pair.difference)}, p = {wording.probability(pair.p)}",
+                f" {wording.points(pair.difference)}, p {wording.probability(pair.p)}",
                 markup=False,
             )
     for warning in _warnings(report):

@@ -138,10 +138,10 @@ def _decoding(task: TaskRun) -> Decoding:
 def _failures(task: TaskRun) -> list[tuple[str, int]]:
     """Commonest messages of wrong answers."""
     found = Counter(
-        _NUMBER.sub("…", verdict.detail.strip().splitlines()[-1])
+        _NUMBER.sub("…", verdict.message)
         for problem in task.judged
         for verdict in problem.judged
-        if verdict.value < 1 and verdict.detail.strip()
+        if verdict.value < 1 and verdict.message
     )
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MOST_FAILURES]
 

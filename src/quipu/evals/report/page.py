@@ -18,7 +18,7 @@ HTML, MARKDOWN, JSON = "report.html", "report.md", "report.json"
 Tables = dict[tuple[str, str], list[tuple[Beside, dict[str, Beside]]]]
 
 FORMAT = 1  # of report.json
-MOST_FLIPPED = 40  # in a table; report.json has all
+MOST_FLIPPED, MOST_FLIPPED_LINES = 200, 40  # of the page, of the text; report.json has all
 
 
 def write(folders: Sequence[Path], to: Path) -> tuple[Report, list[Path]]:
@@ -60,7 +60,7 @@ def markdown(report: Report) -> str:
         escape=False,
         report=report,
         tables={task.declaration.name: tables(task) for task in report.tasks},
-        most_flipped=MOST_FLIPPED,
+        most_flipped=MOST_FLIPPED_LINES,
     )
 
 

@@ -147,7 +147,15 @@ def outcomes(counts: Mapping[str, Mapping[str, int]]) -> str:
             left += share
         axes.set_xlim(0, 100)
         axes.set_xlabel("per cent of samples")
-        axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
+        axes.legend(
+            frameon=False,
+            fontsize=8,
+            ncols=6,
+            columnspacing=1.2,
+            handlelength=1.2,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1),
+        )
 
     return _picture(draw, 1.15 + 0.36 * len(counts))
 

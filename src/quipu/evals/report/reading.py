@@ -24,7 +24,7 @@ MEASURED = "measured"  # the one line of a task that draws no samples
 SHOWN_ANSWERS = 3  # of a problem, of different outcomes where there are
 SHOWN_LETTERS = 4_000  # of an answer, from its beginning
 SHOWN_PROMPT = 2_500  # of a prompt, from its end, which is nearest to the answer
-_DETAIL = 300
+_DETAIL = 500  # letters of its end, where messages say what was wrong
 _ECHO = 40  # letters of the prompt's beginning that an answer repeats
 
 Told = Callable[[str], None]
@@ -38,6 +38,11 @@ class Verdict:
     value: float
     detail: str = ""
     measures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        """What was wrong, in a line."""
+        return self.detail.rpartition("\n")[2].strip()
 
     @property
     def counts(self) -> bool:
@@ -233,7 +238,7 @@ def _read_outcomes(path: Path, problems: dict[str, ProblemRun], told: Told) -> N
             verdict = Verdict(
                 status=status,
                 value=float(status == "passed" if value is None else value),
-                detail=str(line.get("detail") or "")[:_DETAIL],
+                detail=str(line.get("detail") or "").strip()[-_DETAIL:],
                 measures={k: float(v) for k, v in (line.get("measures") or {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

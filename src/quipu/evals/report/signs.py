@@ -67,7 +67,7 @@ def _of_texts(task: TaskRun) -> Iterator[str]:
 
 def _of_details(task: TaskRun) -> Iterator[str]:
     details = Counter(
-        verdict.detail.strip() or _UNNAMED
+        verdict.message or _UNNAMED
         for problem in task.judged
         for verdict in problem.judged
         if verdict.value < 1

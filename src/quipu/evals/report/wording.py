@@ -43,8 +43,8 @@ def points(estimate: Estimate) -> str:
 
 
 def probability(p: float) -> str:
-    """A probability that is never written as 0."""
-    return "< 0.0001" if p < 0.0001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+    """What a probability equals; never 0."""
+    return "< 0.0001" if p < 0.0001 else f"= {p:.2g}" if p < 0.1 else f"= {p:.2f}"
 
 
 def printed(found: float) -> str:
