@@ -64,7 +64,7 @@ def write(
     manifest = {
         "declaration": asdict(declaration),
         "decoding": asdict(decoding),
-        "model": {"fingerprint": f"{seed:08x}"},
+        "model": {"name": f"made-{seed}", "fingerprint": f"{seed:08x}"},
         "seed": seed,
     }
     (place / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")

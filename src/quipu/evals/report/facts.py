@@ -174,7 +174,8 @@ def _warnings(facts: RunFacts) -> Iterator[str]:
         yield f"not decoded as the protocol declares: {', '.join(changed)}"
     if fit := finish["prompt_too_long"]:
         yield f"{fit} prompts did not fit the model's context; their answers count as wrong"
-    if finish["length"] >= _MANY * task.texts.count > 0:
+    suspected = facts.main is not None and facts.main.estimate.value <= signs.NEARLY
+    if not suspected and finish["length"] >= _MANY * task.texts.count > 0:
         yield (
             f"{finish['length']} of {task.texts.count} answers end only because max_tokens was"
             " reached"

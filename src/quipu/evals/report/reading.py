@@ -25,6 +25,7 @@ SHOWN_ANSWERS = 3  # of a problem, of different outcomes where there are
 SHOWN_LETTERS = 4_000  # of an answer, from its beginning
 SHOWN_PROMPT = 2_500  # of a prompt, from its end, which is nearest to the answer
 _DETAIL = 500  # letters of its end, where messages say what was wrong
+_LONG = 12  # lines
 _ECHO = 40  # letters of the prompt's beginning that an answer repeats
 
 Told = Callable[[str], None]
@@ -105,6 +106,7 @@ class Texts:
     empty: int = 0
     echoes: int = 0
     fenced: int = 0  # begin with a Markdown fence
+    loops: int = 0  # one line over and over until max_tokens
     finish: Counter[str] = field(default_factory=Counter)
     hashes: Counter[int] = field(default_factory=Counter)
 
@@ -116,7 +118,14 @@ class Texts:
         self.hashes[hash(bare)] += 1
         self.empty += not bare
         self.fenced += bare.startswith("```")
+        self.loops += finish_reason == "length" and _loops(bare)
         self.echoes += len(begin) >= _ECHO // 2 and bare.startswith(begin)
+
+
+def _loops(text: str) -> bool:
+    """Whether few different lines make most of a long text."""
+    lines = text.splitlines()
+    return len(lines) >= _LONG and len(set(lines)) <= len(lines) / 4
 
 
 @dataclass(kw_only=True)
@@ -134,6 +143,14 @@ class TaskRun:
     def judged(self) -> list[ProblemRun]:
         """Problems with a verdict at least."""
         return [problem for problem in self.problems.values() if problem.judged]
+
+    @property
+    def model(self) -> str:
+        """Name of the model and how it ran, as far as the manifest says."""
+        found = self.manifest.get("model")
+        if not isinstance(found, Mapping):
+            return ""
+        return ", ".join(str(found[key]) for key in ("name", "backend") if found.get(key))
 
     @property
     def measured(self) -> bool:

@@ -289,6 +289,7 @@ def test_a_zero_of_echoes_syntax_errors_and_endless_answers(greedy):
         greedy, "def the_same_beginning(of, every, prompt): pass\n    return 1"
     )
     assert "max_tokens was reached" in broken(greedy, "x", finish="length")
+    assert "repeat a few lines" in broken(greedy, "a\nb\n" * 20, finish="length")
     numbers = iter(range(1000))
     zero = {"status": "failed", "value": 0.0, "detail": "IndentationError: unexpected indent"}
     edit(greedy, "outcomes.jsonl", lambda line: line | zero)
@@ -308,6 +309,10 @@ def test_a_zero_of_echoes_syntax_errors_and_endless_answers(greedy):
 
 def test_a_score_above_zero_is_not_suspected(greedy):
     assert "the score is" not in warned(gather([greedy]))
+    edit(greedy, "samples.jsonl", lambda line: line | {"finish_reason": "length"})
+    found = warned(gather([greedy]))
+    assert "the score is" not in found
+    assert "30 of 30 answers end only because max_tokens was reached" in found
 
 
 def test_the_page_stands_alone_and_escapes_answers(greedy):
