@@ -125,8 +125,9 @@ def _differences(report: Report) -> dict[str, str]:
 
 def _pictures(task: TaskFacts) -> dict[str, str]:
     found = {}
-    if not all(run.task.measured for run in task.runs):
-        found["outcomes"] = plots.outcomes({run.run: run.statuses for run in task.runs})
+    outcomes = {run.run: run.statuses for run in task.runs if run.statuses}
+    if outcomes and not all(run.task.measured for run in task.runs):
+        found["outcomes"] = plots.outcomes(outcomes)
     curves = {run.run: run.curve for run in task.runs if run.curve}
     if curves:
         found["curve"] = plots.curves(curves)

@@ -97,6 +97,18 @@ def test_sandbox_errors_are_never_wrong_answers(sampled):
     assert "neither as right nor as wrong" in warned(report)
 
 
+@pytest.mark.parametrize("status", [None, "sandbox_error"])
+def test_a_run_without_verdicts_has_no_score_but_a_page(greedy, status):
+    edit(greedy, "outcomes.jsonl", lambda line: line | {"status": status} if status else None)
+    other = made_runs.write(greedy.parent / "other", problems=30, samples=1)
+    for runs in ([greedy], [greedy, other], [other, greedy]):
+        report = gather(runs)
+        assert "no sample has a verdict: there is no score" in warned(report)
+        assert json.loads(page.machine(report))["tasks"][0]["comparisons"] == []
+        assert "no sample has a verdict" in page.html(report)
+        assert "no sample has a verdict" in page.markdown(report)
+
+
 def test_published_numbers_stand_beside_ours_with_their_counts(greedy):
     run = made_runs.write(greedy, problems=164, samples=1)
     rows = machine(gather([run]))["published"]
