@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from quipu.evals.data import Source
 from quipu.llm import LLM
+from quipu.request import Sampling
 from quipu.sandbox.program import Limits
 from quipu.text.chat import Message
 from quipu.text.infill import Order
@@ -60,6 +61,16 @@ class Decoding:
     samples: int = 1
     stop: tuple[str, ...] = ()
     heal: bool = False  # token healing changes prompts; the paper has none
+
+    def sampling(self, seed: int) -> Sampling:
+        """One sample as a backend is asked for it. Raises UsageError for values out of range."""
+        return Sampling(
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            seed=seed,
+            stop=self.stop,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

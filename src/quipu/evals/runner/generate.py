@@ -10,7 +10,7 @@ from quipu.errors import AbilityError, BackendError, PromptTooLong
 from quipu.evals.runner.folder import TOO_LONG, Sample
 from quipu.evals.task import Chat, Complete, Decoding, Infill, Problem, Prompt, Task
 from quipu.llm import LLM
-from quipu.request import Completion, Piece, Sampling
+from quipu.request import Completion, Piece
 
 _SEEDS = 2**31  # what every server takes
 
@@ -129,13 +129,7 @@ class Generating:
 
 def _ask(llm: LLM, prompt: Prompt, decoding: Decoding, seed: int) -> Asked:
     """The one place where a benchmark's prompt becomes token ids."""
-    sampling = Sampling(
-        max_tokens=decoding.max_tokens,
-        temperature=decoding.temperature,
-        top_p=decoding.top_p,
-        seed=seed,
-        stop=decoding.stop,
-    )
+    sampling = decoding.sampling(seed)
     match prompt:
         case Complete():
             return llm.ask_complete(prompt.text, sampling, heal=decoding.heal)

@@ -148,7 +148,7 @@ class _Run:
         assert len(self._problems) == len(problems), "problems share an id"
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._put = self._events.put
-        self._tally = Tally()
+        self._tally = Tally(decoding.samples)
         self._graded: set[Key] = set()
         self._again: list[Sample] = []  # timed out once
         self._unanswered = self._ungraded = 0
@@ -255,7 +255,7 @@ class _Run:
         self._told(
             Progress(
                 task=self._task.declaration.name,
-                problems=self._tally.complete(self._decoding.samples),
+                problems=self._tally.complete,
                 of_problems=len(self._problems),
                 samples=samples - self._unanswered,
                 judged=samples - self._ungraded,

@@ -23,8 +23,13 @@ class Scores:
 class Tally:
     """Counts verdicts as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, samples: int = 1) -> None:
+        """`samples` are those of each problem."""
         self.statuses: Counter[str] = Counter()
+        self.judged = 0  # samples with a verdict
+        self.complete = 0  # problems all of whose samples have one
+        self._of = samples
+        self._value = 0.0
         self._samples: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()
         self._values: defaultdict[str, float] = defaultdict(float)
@@ -39,25 +44,19 @@ class Tally:
         if verdict.status == "measured":
             self._measured.update(verdict.measures)
             return
+        self.judged += 1
+        self._value += verdict.value
         self._samples[verdict.problem] += 1
+        self.complete += self._samples[verdict.problem] == self._of
         self._passed[verdict.problem] += verdict.status == "passed"
         self._values[verdict.problem] += verdict.value
         for name, value in verdict.measures.items():
             self._measures[name].append(value)
 
     @property
-    def judged(self) -> int:
-        """Samples with a verdict."""
-        return self._samples.total()
-
-    @property
     def rate(self) -> float:
         """Mean grade of the samples so far."""
-        return sum(self._values.values()) / self.judged if self.judged else 0.0
-
-    def complete(self, samples: int) -> int:
-        """Problems of which so many samples have a verdict."""
-        return sum(count >= samples for count in self._samples.values())
+        return self._value / self.judged if self.judged else 0.0
 
     def scores(self, declaration: Declaration) -> Scores:
         """Scores of what is there."""

@@ -41,7 +41,8 @@ class Settings:
     def decoding(self, declared: Decoding) -> Decoding:
         """How samples are drawn. Several samples are drawn as the paper draws them.
 
-        Raises UsageError for several samples of a greedy decoding, which would all be the same.
+        Raises UsageError for values out of range, and for several samples of a greedy decoding,
+        which would all be the same.
         """
         samples = self.samples or declared.samples
         drawn = self.temperature is None and declared.temperature == 0 and samples > 1
@@ -54,10 +55,12 @@ class Settings:
             raise UsageError(
                 "samples at temperature 0", got=samples, allowed="1: all would be the same"
             )
-        return replace(
+        found = replace(
             declared,
             samples=samples,
             temperature=temperature,
             top_p=top_p if self.top_p is None else self.top_p,
-            max_tokens=self.max_tokens or declared.max_tokens,
+            max_tokens=declared.max_tokens if self.max_tokens is None else self.max_tokens,
         )
+        found.sampling(seed=0)  # checks its values
+        return found

@@ -306,3 +306,5 @@ def test_several_samples_are_drawn_as_the_paper_draws_them():
         Settings(temperature=0.0, samples=2).decoding(greedy)
     with pytest.raises(UsageError, match="limit"):
         Settings(limit=0)
+    with pytest.raises(UsageError, match="max_tokens"):
+        Settings(max_tokens=0).decoding(greedy)
