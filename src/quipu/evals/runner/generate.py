@@ -96,6 +96,8 @@ class Generating:
         else:
             completion = self._collect(asked)
             text, tokens = completion.text, len(completion.token_ids)
+            if not tokens:  # a server that gives text alone
+                tokens = len(self._llm.tokenizer.encode(text, dummy_prefix=False))
             reason = completion.finish_reason
         if reason == "cancelled":
             if self._stopped.is_set():

@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 
 import small_task
+from conformance import openai_server
+from conformance.vocabulary import model_file
 from quipu import jsonl
+from quipu.backend.open import open_backend
+from quipu.backend.protocol import Backend
 from quipu.errors import AbilityError, BackendError, QuipuError, UsageError
 from quipu.evals.runner.generate import seed_of
 from quipu.evals.runner.run import run
@@ -29,10 +33,17 @@ ROOT = Path(small_task.__file__).parent
 def ran(tmp_path):
     """Run a task in `tmp_path`/run; the scores."""
 
-    def run_task(task=None, model=None, told=lambda _: None, judge=small_task.judge, **choices):
+    def run_task(
+        task=None,
+        model=None,
+        told=lambda _: None,
+        judge=small_task.judge,
+        folder="run",
+        **choices,
+    ):
         settings = Settings(data=small_task.data(tmp_path / "data"), **choices)
         llm = LLM(model or Model())
-        return run(task or Small(), llm, tmp_path / "run", settings, told, open_judge=judge)
+        return run(task or Small(), llm, tmp_path / folder, settings, told, open_judge=judge)
 
     return run_task
 
@@ -230,6 +241,41 @@ def test_a_dead_server_is_told_and_finished_work_kept(ran, place):
     rest = Model()
     ran(samples=4, model=rest)
     assert len(rest.asked) == 17
+
+
+@pytest.mark.parametrize("token_ids", [True, False])
+def test_a_server_gives_the_same_samples(ran, tmp_path, place, token_ids):
+    ran(samples=3)
+    local = [line["text"] for line in lines(place, "samples")]
+    with openai_server.serve(Model(), token_ids=token_ids) as address:
+        remote = served(tmp_path, address)
+        ran(Small(), remote, samples=3, folder="served")
+        remote.close()
+    found = lines(tmp_path / "served/small-program", "samples")
+    assert [line["text"] for line in found] == local
+    assert all(line["tokens"] for line in found)
+
+
+def test_a_server_that_dies_is_told_and_another_goes_on(ran, tmp_path, place):
+    dying = Model()
+    dying.fails_after = 5
+    with openai_server.serve(dying) as address:
+        remote = served(tmp_path, address)
+        with pytest.raises(BackendError, match=address):
+            ran(Small(), remote, samples=3, parallel=2)
+        remote.close()
+    assert 0 < len(lines(place, "samples")) <= 5
+    with openai_server.serve(Model()) as address:
+        remote = served(tmp_path, address)
+        ran(Small(), remote, samples=3)
+        remote.close()
+    assert len(lines(place, "outcomes")) == 18
+
+
+def served(folder: Path, address: str) -> Backend:
+    """The backend of a server."""
+    (folder / "tokenizer.model").write_bytes(model_file())
+    return open_backend(f"{address}#tiny", tokenizer=folder / "tokenizer.model")
 
 
 def test_a_full_disk_is_told_and_finished_work_kept(ran, place, monkeypatch):
