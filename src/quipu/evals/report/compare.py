@@ -50,7 +50,12 @@ class Comparison:
 
 
 def compare(first: TaskRun, second: TaskRun) -> Comparison | None:
-    """How the second run differs from the first; None where they share no judged problem."""
+    """How the second run differs from the first.
+
+    None where they share no judged problem, or problems are not what is measured.
+    """
+    if first.measured or second.measured:
+        return None
     ours = {problem.id: problem for problem in first.judged}
     theirs = {problem.id: problem for problem in second.judged}
     both = [name for name in ours if name in theirs]

@@ -150,7 +150,7 @@ def _ours(task: TaskFacts, measure: str, group: str) -> dict[str, Score]:
         run.run: score
         for run in task.runs
         for score in [*run.scores, *run.groups]
-        if (score.measure, score.group) == (measure, group) and score.share
+        if (score.measure, score.group) == (measure, group) and score.share and score.problems > 1
     }
 
 

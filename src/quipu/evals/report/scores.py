@@ -41,7 +41,7 @@ class Beside:
     source: str
     protocol: str  # "" is the task's own
     difference: float | None  # ours minus theirs, in points; None: we have no such score
-    within: bool | None  # our interval holds it
+    within: bool | None  # our interval holds it; None: we have no interval
 
 
 def scores(task: TaskRun) -> list[Score]:
@@ -97,7 +97,7 @@ def main_measure(task: TaskRun) -> str:
     declaration = task.declaration
     if declaration.measure == "pass@k":
         return "pass@1"
-    printed = {row.measure for row in declaration.published} - _further(task.judged)
+    printed = {row.measure for row in declaration.published} - _further(task.judged).keys()
     return (
         printed.pop()
         if declaration.measure == "mean" and len(printed) == 1
@@ -120,7 +120,9 @@ def _beside(task: TaskRun, row: Published, ours: Score | None) -> Beside:
         source=row.source,
         protocol=row.protocol,
         difference=scale * estimate.value - row.value if estimate else None,
-        within=estimate.holds(row.value / scale) if estimate else None,
+        within=estimate.holds(row.value / scale)
+        if estimate and ours and ours.problems > 1
+        else None,
     )
 
 
@@ -144,7 +146,7 @@ def _scores(task: TaskRun, problems: list[ProblemRun], group: str) -> list[Score
               estimate=estimate)
         for name, estimate in zip(names, found, strict=False)
     ]  # fmt: skip
-    return main + [_measure(task, problems, group, name) for name in sorted(_further(problems))]
+    return main + [_measure(task, problems, group, name) for name in _further(problems)]
 
 
 def _measure(task: TaskRun, problems: list[ProblemRun], group: str, name: str) -> Score:
@@ -155,18 +157,26 @@ def _measure(task: TaskRun, problems: list[ProblemRun], group: str, name: str) -
         if has:
             values.append(sum(has) / len(has))
     rows = np.array(values)[:, None]
+    shares = _further(problems)
     return Score(
         measure=name,
         group=group,
         problems=len(values),
         samples=_samples(problems),
-        share=all(0 <= value <= 1 for value in values),
+        # Where a task only measures, bits beside a perplexity may well be below 1.
+        share=all(shares.values()) if task.measured else shares[name],
         estimate=estimates(rows, task.declaration.name, group, name)[0],
     )
 
 
-def _further(problems: list[ProblemRun]) -> set[str]:
-    return {name for problem in problems for verdict in problem.judged for name in verdict.measures}
+def _further(problems: list[ProblemRun]) -> dict[str, bool]:
+    """Further measures in the order in which the task gives them; whether they are shares."""
+    found: dict[str, bool] = {}
+    for problem in problems:
+        for verdict in problem.judged:
+            for name, value in verdict.measures.items():
+                found[name] = found.get(name, True) and 0 <= value <= 1
+    return found
 
 
 def _samples(problems: list[ProblemRun]) -> int:

@@ -148,19 +148,39 @@ def test_means_and_further_measures(greedy):
     assert machine(gather([greedy]))["published"][0]["difference"] == pytest.approx(4.63)
 
 
+def measured(run: Path, *published: Mapping[str, object], **measures: float) -> Path:
+    """Make a run one of a task that draws no samples."""
+    edit_manifest(run, declaration={"measure": "mean", "published": list(published)})
+    line = {"problem": "", "sample": 0, "status": "measured", "value": 0.0, "detail": ""}
+    (run / TASK / "outcomes.jsonl").write_text(json.dumps(line | {"measures": measures}) + "\n")
+    for name in ("samples.jsonl", "problems.jsonl"):
+        (run / TASK / name).unlink()
+    return run
+
+
 def test_a_task_that_only_measures_has_no_samples(greedy):
-    edit_manifest(greedy, declaration={"measure": "mean", "published": []})
-    line = {"problem": "all", "sample": 0, "status": "measured", "value": 0.0, "detail": ""}
-    (greedy / TASK / "outcomes.jsonl").write_text(
-        json.dumps(line | {"measures": {"perplexity": 3.5}}) + "\n"
-    )
-    (greedy / TASK / "samples.jsonl").unlink()
-    (greedy / TASK / "problems.jsonl").unlink()
-    report = gather([greedy])
-    assert [s["measure"] for s in machine(report)["scores"]] == ["perplexity"]
+    report = gather([measured(greedy, perplexity=3.5, bits=0.75)])
+    found = machine(report)["scores"]
+    assert [(s["measure"], s["share"]) for s in found] == [("perplexity", False), ("bits", False)]
     assert not warned(report)
-    assert "3.5" in page.html(report)
-    assert "| 3.5 |" in page.markdown(report)
+    assert "<b>3.5</b>" in page.html(report)
+    assert "| 0.75 |" in page.markdown(report)
+
+
+def test_runs_that_only_measure_stand_side_by_side(tmp_path):
+    row = {"model": "Other", "measure": "near", "value": 76.6, "source": "nowhere"}
+    runs = [
+        measured(made_runs.write(tmp_path / name, samples=1), row, near=near, far=0.0)
+        for name, near in (("a", 0.5), ("b", 1.0))
+    ]
+    report = gather(runs)
+    found = json.loads(page.machine(report))["tasks"][0]
+    assert found["comparisons"] == []
+    beside = [run["published"][0] for run in found["runs"]]
+    assert [row["difference"] for row in beside] == pytest.approx([-26.6, 23.4])
+    assert [row["within"] for row in beside] == [None, None]  # one number has no interval
+    assert "| Other | 76.6 |  | −26.6 | +23.4 | —, — |" in page.markdown(report)
+    assert "—, —" in page.html(report)
 
 
 def test_the_order_of_lines_does_not_matter(sampled):
