@@ -9,9 +9,10 @@ from pathlib import Path
 from quipu.errors import DataError, UsageError
 from quipu.evals.report import scores, signs
 from quipu.evals.report.compare import Comparison, compare, flat
-from quipu.evals.report.reading import NO_VERDICT, TaskRun, read_run
+from quipu.evals.report.reading import TaskRun, read_run
 from quipu.evals.report.scores import Beside, Score
 from quipu.evals.report.statistics import Estimate
+from quipu.evals.runner.folder import RETRIED, TOO_LONG
 from quipu.evals.task import Declaration, Decoding
 
 MOST_FAILURES = 8  # commonest messages
@@ -152,11 +153,15 @@ def _warnings(facts: RunFacts) -> Iterator[str]:
         yield "no sample has a verdict: there is no score"
     if facts.main and not task.measured:
         yield from signs.signs(task, facts.main.estimate.value)
-    if lost := facts.statuses.get(NO_VERDICT, 0):
+    if lost := facts.statuses.get(RETRIED, 0):
         yield (
             f"{lost} samples have no verdict because the sandbox failed; they count neither as"
             " right nor as wrong: resume the run to judge them again"
         )
+    least = min((len(problem.judged) for problem in task.judged), default=0)
+    for k in task.declaration.ks if task.declaration.measure == "pass@k" else ():
+        if least < k <= facts.decoding.samples:
+            yield f"pass@{k} is left out: some problems have only {least} samples with a verdict"
     if unheard := len(task.problems) - facts.problems:
         yield f"{unheard} problems have no verdict at all and are not in the scores"
     if task.limited:
@@ -172,7 +177,7 @@ def _warnings(facts: RunFacts) -> Iterator[str]:
     ]
     if changed:
         yield f"not decoded as the protocol declares: {', '.join(changed)}"
-    if fit := finish["prompt_too_long"]:
+    if fit := finish[TOO_LONG]:
         yield f"{fit} prompts did not fit the model's context; their answers count as wrong"
     suspected = facts.main is not None and facts.main.estimate.value <= signs.NEARLY
     if not suspected and finish["length"] >= _MANY * task.texts.count > 0:

@@ -15,11 +15,11 @@ from typing import Any
 
 from quipu.errors import DataError
 from quipu.evals.data import Source
+from quipu.evals.runner.folder import RETRIED
 from quipu.evals.task import Declaration, Decoding, Published
 
 MANIFEST, SAMPLES, OUTCOMES = "manifest.json", "samples.jsonl", "outcomes.jsonl"
 PROBLEMS = "problems.jsonl"
-NO_VERDICT = "sandbox_error"  # of the sandbox, not of the program
 MEASURED = "measured"  # the one line of a task that draws no samples
 SHOWN_ANSWERS = 3  # of a problem, of different outcomes where there are
 SHOWN_LETTERS = 4_000  # of an answer, from its beginning
@@ -48,7 +48,7 @@ class Verdict:
     @property
     def counts(self) -> bool:
         """Whether it says something about the answer."""
-        return self.status != NO_VERDICT
+        return self.status != RETRIED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,10 @@ from functools import cache
 
 import numpy as np
 
-from quipu.evals.report.reading import NO_VERDICT, ProblemRun, TaskRun
-from quipu.evals.report.statistics import Array, Estimate, decoded, estimates, pass_at_k
+from quipu.evals.report.reading import ProblemRun, TaskRun
+from quipu.evals.report.statistics import Array, Estimate, decoded, estimates
+from quipu.evals.runner.folder import RETRIED
+from quipu.evals.runner.scores import pass_at_k
 from quipu.evals.task import Published
 
 KINDS = ("passed", "failed", "timeout", "memory", "crashed")
@@ -88,7 +90,7 @@ def statuses(task: TaskRun) -> dict[str, int]:
     counts = Counter(
         v.status for problem in task.problems.values() for v in problem.verdicts.values()
     )
-    known = [*KINDS, *sorted(set(counts) - {*KINDS, NO_VERDICT}), NO_VERDICT]
+    known = [*KINDS, *sorted(set(counts) - {*KINDS, RETRIED}), RETRIED]
     return {status: counts[status] for status in known if counts[status]}
 
 

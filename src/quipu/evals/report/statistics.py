@@ -1,4 +1,4 @@
-"""Numbers with their uncertainty: pass@k, the bootstrap over problems, an exact paired test.
+"""Numbers with their uncertainty: the bootstrap over problems, an exact paired test.
 
 A benchmark is a sample of the problems that could have been asked, so problems are what is drawn
 again. Random numbers are keyed: the same run gives the same interval, to the last digit.
@@ -31,18 +31,6 @@ class Estimate:
     def holds(self, value: float) -> bool:
         """Whether a value is within the interval."""
         return self.low <= value <= self.high
-
-
-def pass_at_k(samples: int, passed: int, k: int) -> float:
-    """Probability that one of k samples passes, unbiased: 1 - C(n-c, k) / C(n, k).
-
-    As a product, which neither overflows nor loses digits. There is none for k > n.
-    """
-    assert 1 <= k <= samples
-    if samples - passed < k:
-        return 1.0
-    missed: float = math.prod(1.0 - k / i for i in range(samples - passed + 1, samples + 1))
-    return 1.0 - missed
 
 
 def estimates(rows: Array, *key: object, bounded: bool = False) -> list[Estimate]:

@@ -95,6 +95,7 @@ def test_sandbox_errors_are_never_wrong_answers(sampled):
     assert found["scores"][0]["value"] == 1 > before["value"]
     assert found["statuses"]["sandbox_error"] == 120 - found["statuses"]["passed"]
     assert "neither as right nor as wrong" in warned(report)
+    assert "pass@10 is left out: some problems have only" in warned(report)
 
 
 @pytest.mark.parametrize("status", [None, "sandbox_error"])

@@ -12,9 +12,9 @@ from quipu.evals.report.statistics import (
     decoded,
     estimates,
     paired,
-    pass_at_k,
     sign_test,
 )
+from quipu.evals.runner.scores import pass_at_k
 
 
 @given(st.integers(1, 9), st.data())
