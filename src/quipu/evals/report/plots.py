@@ -66,7 +66,7 @@ def _rows(axes: Any, names: Sequence[str]) -> None:
 def _short(name: str) -> str:
     """A name without what would be read as a formula, and not too long for its place."""
     plain = name.replace("$", "\\$")
-    return plain if len(name) <= 40 else plain[:39] + "…"
+    return plain if len(name) <= 46 else plain[:45] + "…"
 
 
 def _whisker(axes: Any, place: float, estimate: Estimate, colour: str, label: str = "") -> None:
@@ -98,7 +98,13 @@ def overview(rows: Mapping[str, Mapping[str, Estimate]], runs: Sequence[str]) ->
         axes.set_xlim(left=0)
         axes.set_xlabel("per cent, with 95 % interval")
         if len(runs) > 1:
-            axes.legend(frameon=False, fontsize=8)
+            axes.legend(
+                frameon=False,
+                fontsize=8,
+                ncols=len(runs),
+                loc="lower right",
+                bbox_to_anchor=(1, 1),
+            )
 
     return _picture(draw, 0.9 + 0.36 * len(rows), WHOLE)
 

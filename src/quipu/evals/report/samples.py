@@ -8,7 +8,7 @@ from quipu.evals.report.reading import Answer, ProblemRun, Verdict
 from quipu.evals.report.statistics import generator
 
 MOST_PROBLEMS = 200  # of a task
-MOST_LETTERS = 4_000_000  # of a page
+MOST_LETTERS = 2_500_000  # of a page
 
 
 @dataclass(frozen=True, kw_only=True)
