@@ -51,6 +51,11 @@ def test_the_prompt_is_stripped_and_ends_with_a_line_break():
     assert task.prompt(problem(task)) == Complete(text="def half(x):\n")
 
 
+def test_a_function_of_mbpp_is_not_cut_where_it_begins():
+    assert "\ndef " in Plus(kind="humaneval").declaration.decoding.stop
+    assert "\ndef " not in Plus(kind="mbpp").declaration.decoding.stop
+
+
 @pytest.mark.parametrize("kind", SOURCES)
 def test_the_solution_passes_and_the_mutant_fails(kind):
     task = Plus(kind=kind)

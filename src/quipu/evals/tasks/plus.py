@@ -34,10 +34,11 @@ from quipu.sandbox.program import Limits
 
 PAPER = "EvalPlus leaderboard, greedy"
 LIMITS = Limits(cpu_s=60, memory_bytes=4 * 2**30)
-STOPS = (
-    "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ", "\nif __name__", "\ndef main(",
-    "\nprint(",
-)  # fmt: skip
+STOPS = {
+    "humaneval": ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "),
+    "mbpp": ('\n"""', "\nassert"),
+}
+_MAIN = ("\nif __name__", "\ndef main(", "\nprint(")  # where either ends
 _KEYS = (
     "task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol",
 )  # fmt: skip
@@ -110,7 +111,7 @@ class Plus:
             " nothing else removed; equal to the reference for every input, floats within 1e-6",
             source="EvalPlus 0.3.1; arXiv 2305.01210",
             measure="pass@k",
-            decoding=Decoding(max_tokens=768, stop=STOPS),
+            decoding=Decoding(max_tokens=768, stop=(*STOPS[original], *_MAIN)),
             data=(self.source,),
             ks=(1, 10, 100),
             published=self._published(),
