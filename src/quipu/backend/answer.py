@@ -22,7 +22,6 @@ class RemoteAnswer:
         self._tokenizer = tokenizer
         self._request = request
         self._index = index
-        self._drop_space = request.drop_space
         self._text = TextStream(
             tokenizer, stop=request.sampling.stop, drop_space=request.drop_space
         )
@@ -87,13 +86,13 @@ class RemoteAnswer:
         )
 
     def _from_text(self, text: str) -> Piece | None:
-        if self._drop_space and text:
-            self._drop_space = False
-            text = text.removeprefix(" ")
-        if not text:
+        shown = self._text.push_text(text)
+        if self._text.stopped:
+            self.stopped_here, self.finish_reason = True, "stop"
+        if not shown:
             return None
-        ids = self._tokenizer.encode(text, dummy_prefix=False)
-        return Piece(text=text, token_ids=tuple(ids), index=self._index)
+        ids = self._tokenizer.encode(shown, dummy_prefix=False)
+        return Piece(text=shown, token_ids=tuple(ids), index=self._index)
 
 
 def _finish_reason(value: object, server: Server) -> FinishReason | None:

@@ -28,6 +28,7 @@ from quipu.request import Request
 from quipu.text.tokenizer import Tokenizer
 
 BAD_REQUEST = (400, 422)
+MOST_STOPS = 4  # that OpenAI's own protocol allows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +244,7 @@ class _Exchange:
             if status in BAD_REQUEST and self._extras:
                 # A strict server knows nothing beyond OpenAI's own fields.
                 call.close()
-                call = self._send(self._body)
+                call = self._send(_plain(self._body))
                 status = call.send()
             if status != 200:
                 raise call.refusal()
@@ -295,6 +296,12 @@ def _cached_tokens(event: Json) -> int:
     details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     return cached if isinstance(cached, int) else 0
+
+
+def _plain(body: dict[str, object]) -> dict[str, object]:
+    """A body for a strict server: of the stop strings, which are looked for here too, the first."""
+    stops = body.get("stop")
+    return {**body, "stop": stops[:MOST_STOPS]} if isinstance(stops, list) else body
 
 
 def _body(

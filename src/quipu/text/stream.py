@@ -38,6 +38,10 @@ class TextStream:
         data = self._without_forced(self._token_bytes[token_id])
         return self._release(self._decoder.decode(data))
 
+    def push_text(self, text: str) -> str:
+        """Text that is safe to show now that `text` has come, where there are no tokens."""
+        return self._release(text)
+
     def finish(self) -> str:
         """The rest of the text, when no token comes any more."""
         text = self._release(self._decoder.decode(b"", final=True))

@@ -233,6 +233,13 @@ def test_a_strict_server_is_asked_again_in_openais_fields_alone(canned):
     assert not seen[1][1].keys() & {"return_token_ids", "top_k", "min_p", "repetition_penalty"}
 
 
+def test_a_strict_server_gets_four_stop_strings_and_all_end_the_answer(canned):
+    refusal = status(400, {"error": {"message": "too many stop strings"}})
+    backend, seen = canned(refusal, events(choice("x"), choice("Fy")))
+    assert text_of(backend.submit(ask(sampling=Sampling(stop=tuple("ABCDEF"))))) == "x"
+    assert [body["stop"] for _, body in seen] == [list("ABCDEF"), list("ABCD")]
+
+
 def test_what_a_server_refuses_is_said_in_its_words(canned):
     refusal = status(400, {"error": {"message": "temperature too hot"}})
     backend, _ = canned(refusal, refusal)
