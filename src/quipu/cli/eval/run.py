@@ -76,22 +76,21 @@ def run(args: argparse.Namespace) -> int:
     from quipu.sandbox.judge import open_judge
 
     tasks = find(args.tasks)
-    facts = model_facts(args)
     data = os.environ.get("QUIPU_DATA")
-    settings = Settings(
-        samples=args.samples,
-        temperature=args.temperature,
-        top_p=args.top_p,
-        max_tokens=args.max_tokens,
-        limit=args.limit,
-        seed=args.seed,
-        model=facts,
-        version=quipu.__version__,
-        limits=limits_of(args),
-        parallel=args.parallel,
-        workers=args.workers,
-    )
     with open_model(args) as llm:
+        settings = Settings(
+            samples=args.samples,
+            temperature=args.temperature,
+            top_p=args.top_p,
+            max_tokens=args.max_tokens,
+            limit=args.limit,
+            seed=args.seed,
+            model=model_facts(args),
+            version=quipu.__version__,
+            limits=limits_of(args),
+            parallel=args.parallel,
+            workers=args.workers,
+        )
         folder = args.folder or Path("runs") / f"eval-{_plain(llm.info.name)}"
         for task in tasks:
             with Watch() as watch:
@@ -203,6 +202,10 @@ def model_facts(args: argparse.Namespace) -> dict[str, str]:
     for name in ("dtype", "kv_dtype", "device"):
         if getattr(args, name) is not None:
             facts[name] = getattr(args, name)
+    if kind == "torch" and args.device is None:  # the device also decides the type of weights
+        import torch
+
+        facts["device"] = "cuda" if torch.cuda.is_available() else "cpu"
     return facts
 
 
