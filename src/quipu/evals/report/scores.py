@@ -70,8 +70,8 @@ def curve(task: TaskRun) -> list[tuple[int, Estimate]]:
     ks = sorted({most, *task.declaration.ks, *(m * 10**n for n in range(4) for m in (1, 2, 5))})
     ks = [k for k in ks if k <= most]
     rows = _pass_rows(problems, ks)
-    name = task.declaration.name
-    return list(zip(ks, estimates(rows, name, "curve", bounded=True), strict=True))
+    # Keyed as the scores are, and like them with k = 1 first: the same problems are drawn for both.
+    return list(zip(ks, estimates(rows, task.declaration.name, "", bounded=True), strict=True))
 
 
 def beside(task: TaskRun, ours: Sequence[Score]) -> list[Beside]:
