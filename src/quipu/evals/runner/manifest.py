@@ -34,6 +34,7 @@ def manifest(
     decoding: Decoding,
     settings: Settings,
     llm: LLM,
+    files: Mapping[str, bytes],
     *,
     prompts: str = "",
     limit: int | None = None,
@@ -48,7 +49,10 @@ def manifest(
         "declaration": dataclasses.asdict(declaration),
         "decoding": dataclasses.asdict(decoding),
         "seed": settings.seed,
-        "data": {source.path: source.sha256 for source in declaration.data},
+        "data": {  # as they are: a file of the user's own has no declared hash
+            source.path: hashlib.sha256(files[source.name]).hexdigest()
+            for source in declaration.data
+        },
         "prompts": prompts,
         "model": {"name": info.name, "context": info.context, **settings.model},
         "tokenizer": llm.tokenizer.fingerprint,

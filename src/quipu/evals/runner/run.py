@@ -74,6 +74,7 @@ def run(
                 decoding,
                 settings,
                 llm,
+                files,
                 prompts=prompts,
                 limit=len(asked) if len(asked) < len(problems) else None,
                 judge=judge,
@@ -111,7 +112,7 @@ def _measured(
     tally = Tally()
     kept = Folder(place)
     try:
-        settle(place, manifest(declaration, declaration.decoding, settings, llm))
+        settle(place, manifest(declaration, declaration.decoding, settings, llm, files))
         found = next(kept.verdicts({key}), None)
         if found is None:
 

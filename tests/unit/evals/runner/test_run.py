@@ -24,7 +24,7 @@ from quipu.evals.runner.run import run
 from quipu.evals.runner.settings import Settings
 from quipu.evals.task import Decoding
 from quipu.llm import LLM
-from small_task import Measuring, Model, Small, lines
+from small_task import SOURCE, Measuring, Model, Small, lines
 
 ROOT = Path(small_task.__file__).parent
 
@@ -69,6 +69,7 @@ def test_samples_outcomes_and_manifest_are_written_and_scores_told(ran, place):
     assert manifest["model"]["name"] == "small"
     assert manifest["sandbox"] == ["none"]
     assert manifest["limit"] is None
+    assert manifest["data"] == {SOURCE.path: SOURCE.sha256}
     (first, *_) = jsonl.read(place / "problems.jsonl")
     assert first == {"problem": "S/0", "group": "", "prompt": "def f0():\n"}
 
