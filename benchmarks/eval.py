@@ -14,12 +14,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from eval_speed import report
+from eval_speed import compiled_programs, python_programs, report
 from eval_speed.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 # Each part is a module of eval_speed with `measure(setting)`, which returns its page of results.
-PARTS: dict[str, Callable[[Setting], str]] = {"report": report.measure}
+PARTS: dict[str, Callable[[Setting], str]] = {
+    "report": report.measure,
+    "python-programs": python_programs.measure,
+    "compiled-programs": compiled_programs.measure,
+}
 
 
 def arguments() -> argparse.Namespace:

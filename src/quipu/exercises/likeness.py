@@ -95,7 +95,7 @@ def _problem(id: str, name: str, test: str, names: set[str]) -> Iterator[dict[st
 
 def _longest(calls: Sequence[Sequence[str]]) -> list[ast.expr]:
     """Arguments of the longest call: empty lists do not tell what they are lists of."""
-    call = max(calls, key=lambda arguments: sum(map(len, arguments)))
+    call = max(calls, key=lambda arguments: sum(map(len, arguments)), default=())
     return [ast.parse(argument, mode="eval").body for argument in call]
 
 
