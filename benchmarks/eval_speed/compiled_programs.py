@@ -47,7 +47,7 @@ def measure(setting: Setting) -> str:
             "`python benchmarks/eval.py --only compiled-programs`",
             "",
             f"{COUNT} published programs of each language, one after the other, in turn. Ours: in"
-            " the sandbox, a compiled header for C++, a checker that stays up for TypeScript. Plainly:"
+            " the sandbox, a compiled header (C++), a checker that stays up (TypeScript). Plain:"
             " g++ or tsc, then the program, without confinement.",
             "",
             "| language | Quipu, programs/minute | plainly | ratio, median of rounds | goal |",

