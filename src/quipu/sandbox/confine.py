@@ -1,5 +1,6 @@
 """What a forked child does to itself before it runs a program: every layer, then the program."""
 
+import atexit
 import ctypes
 import os
 import resource
@@ -103,8 +104,6 @@ def _run_warm(words: tuple[str, ...], word: int) -> NoReturn:
             source = file.read()
         sys.argv[:] = words
         sys.path[:] = [os.getcwd(), *(p for p in sys.path if "quipu" not in p)]
-        for name in [n for n in sys.modules if n.partition(".")[0] == "quipu"]:
-            del sys.modules[name]
         module = types.ModuleType("__main__")
         module.__dict__.update(__file__=words[0], __builtins__=__builtins__)
         sys.modules["__main__"] = module
@@ -133,10 +132,9 @@ def _exit_code(code: object) -> int:
 
 def _finish() -> None:
     """What an interpreter does at its end that others can see."""
-    import atexit
-    import threading
-
-    for step in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):  # type: ignore[attr-defined]
+    threading = sys.modules.get("threading")  # only a program that uses it has it
+    ends = [threading._shutdown] if threading else []
+    for step in (*ends, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
         try:
             step()
         except BaseException:
