@@ -25,6 +25,7 @@ from quipu.exercises.run import Runner
 BYTES_PER_TOKEN = 3.3  # of such text, with a vocabulary of some ten thousand pieces
 SHARD_BYTES = 16 << 20
 MOST_OF_A_SHAPE = 12  # exercises with the same steps in the same form
+MOST_ALIKE = 3  # of one form whose functions give the same values: other words, other code
 YIELD = 0.7  # exercises of a draft, about
 VERSION = 3  # of the code that makes blocks; the grammar's files are counted in besides
 NAME = "exercises"
@@ -56,7 +57,7 @@ class Build:
     kept: int = 0
     bytes: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    seen: set[str] = field(default_factory=set)
+    alike: Counter[str] = field(default_factory=Counter)
     shapes: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -77,12 +78,12 @@ class Build:
         provenance = line["provenance"]
         assert isinstance(provenance, dict)
         shape = f"{provenance['form']} {provenance.get('shape', line['id'])}"
-        if signature in self.seen:
+        if self.alike[signature] == MOST_ALIKE:
             self.dropped["duplicate: same values as another"] += 1
         elif self.shapes[shape] == MOST_OF_A_SHAPE:
             self.dropped["duplicate: too many of the same steps"] += 1
         else:
-            self.seen.add(signature)
+            self.alike[signature] += 1
             self.shapes[shape] += 1
             self.kept += 1
             text = json.dumps(line, ensure_ascii=False)
