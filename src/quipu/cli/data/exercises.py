@@ -24,6 +24,8 @@ examples:
   quipu data exercises --to exercises --tokens 30000000 --processes 2 --benchmarks FOLDER
   quipu data exercises --to dev --split dev --count 500"""
 
+LINES = 20  # of progress where there is no terminal
+
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb."""
@@ -68,9 +70,14 @@ def run(args: argparse.Namespace) -> int:
         disable=not sys.stderr.isatty(),
     ) as bar:
         task = bar.add_task("", total=1.0)
+        told = 0
 
         def show(state: "Build") -> None:
+            nonlocal told
             bar.update(task, completed=state.done, description=f"{state.kept} exercises")
+            if bar.disable and state.done * LINES >= told + 1:  # a log gets lines, not a bar
+                told = int(state.done * LINES)
+                print(f"{state.kept} exercises, {state.done:.0%}", file=sys.stderr, flush=True)
 
         facts = build(plan, args.processes, show)
     for key in ("exercises", "bytes", "tokens_about", "distinct_compositions", "distinct_trees"):
