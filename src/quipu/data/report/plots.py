@@ -1,8 +1,6 @@
 """Plots of the report, as SVG pictures inside the page. Equal counts give equal bytes."""
 
-import base64
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,9 @@ from quipu.data.report.facts import (
     Tally,
     by_bytes,
 )
+from quipu.pages.pictures import HALF, WHOLE, picture
 
-HALF, WHOLE = 5.4, 10.8  # inches: half the page, all of it
 ROW = 0.32  # of a bar
-INK, FAINT = "#26323a", "#8a969d"
 KEPT_COLOUR = "#2f6690"
 # Steps of the flow, in the order in which they are stacked after what is kept.
 FLOW = (
@@ -34,33 +31,6 @@ FLOW = (
     ("cap", "over the cap", "#66a182"),
 )
 REST = ("other steps", "#cdd3d6")
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "quipu",
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-}
-
-
-def _picture(draw: Callable[[Any], None], height: float, width: float = HALF) -> str:
-    """A figure with one pair of axes, as a data URI."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes)
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _bars(
@@ -85,7 +55,7 @@ def _bars(
         for place, value, label in zip(places, values, labels, strict=True):
             axes.text(value + most * 0.012, place, label, va="center", fontsize=8)
 
-    return _picture(draw, 0.35 + ROW * max(len(names), 1), width)
+    return picture(draw, 0.35 + ROW * max(len(names), 1), width)
 
 
 def _tally_bars(
@@ -190,7 +160,7 @@ def flow(facts: Facts) -> str:
                 frameon=False,
             )
 
-    return _picture(draw, 0.9 + ROW * max(len(names), 1), WHOLE)
+    return picture(draw, 0.9 + ROW * max(len(names), 1), WHOLE)
 
 
 def _step_bytes(facts: Facts, group: str, step: str) -> float:
@@ -231,7 +201,7 @@ def lengths(counts: dict[str, Counts], unit: str) -> str:
         if names:
             axes.legend(frameon=False, fontsize=8)
 
-    return _picture(draw, 2.9)
+    return picture(draw, 2.9)
 
 
 def _power(exponent: int) -> str:
@@ -257,7 +227,7 @@ def quality(facts: Facts) -> str:
         axes.set_xlim(0, 1)
         axes.set_xlabel("quality score")
 
-    return _picture(draw, 0.6 + 0.42 * max(len(names), 1))
+    return picture(draw, 0.6 + 0.42 * max(len(names), 1))
 
 
 def jaccard(facts: Facts) -> str:
@@ -270,4 +240,4 @@ def jaccard(facts: Facts) -> str:
         axes.set_ylabel("files")
         axes.set_xlim(0.7, 1)
 
-    return _picture(draw, 2.2)
+    return picture(draw, 2.2)

@@ -1,18 +1,16 @@
 """Plots of the report, as SVG pictures inside the page. Equal numbers give equal bytes."""
 
-import base64
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from quipu.evals.report.scores import Beside, Score
 from quipu.evals.report.statistics import Estimate
+from quipu.pages.pictures import FAINT, WHOLE, picture
 
-HALF, WHOLE = 5.4, 10.8  # inches: half the page, all of it
 ROW = 0.27  # of a line of names
-INK, FAINT, LINE = "#26323a", "#8a969d", "#e6eaec"
+LINE = "#e6eaec"
 RUNS = ("#2f6690", "#d1495b", "#edae49", "#66a182", "#8d6cab", "#00798c")
 STATUSES = {
     "passed": "#66a182",
@@ -24,33 +22,6 @@ STATUSES = {
     "sandbox_error": "#5c5346",
 }
 OTHER = "#b8b8b8"
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "quipu",
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-}
-
-
-def _picture(draw: Callable[[Any], None], height: float, width: float = HALF) -> str:
-    """A figure with one pair of axes, as a data URI."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes)
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _rows(axes: Any, names: Sequence[str]) -> None:
@@ -106,7 +77,7 @@ def overview(rows: Mapping[str, Mapping[str, Estimate]], runs: Sequence[str]) ->
                 bbox_to_anchor=(1, 1),
             )
 
-    return _picture(draw, 0.9 + 0.36 * len(rows), WHOLE)
+    return picture(draw, 0.9 + 0.36 * len(rows), WHOLE)
 
 
 def beside(rows: Sequence[Beside], ours: Mapping[str, Score]) -> str:
@@ -131,7 +102,7 @@ def beside(rows: Sequence[Beside], ours: Mapping[str, Score]) -> str:
         axes.set_xlim(left=0)
         axes.set_xlabel("per cent")
 
-    return _picture(draw, 0.6 + ROW * 0.82 * len(lines))
+    return picture(draw, 0.6 + ROW * 0.82 * len(lines))
 
 
 def outcomes(counts: Mapping[str, Mapping[str, int]]) -> str:
@@ -163,7 +134,7 @@ def outcomes(counts: Mapping[str, Mapping[str, int]]) -> str:
             bbox_to_anchor=(0.5, 1),
         )
 
-    return _picture(draw, 1.15 + 0.36 * len(counts))
+    return picture(draw, 1.15 + 0.36 * len(counts))
 
 
 def curves(found: Mapping[str, Sequence[tuple[int, Estimate]]]) -> str:
@@ -189,7 +160,7 @@ def curves(found: Mapping[str, Sequence[tuple[int, Estimate]]]) -> str:
         axes.set_axisbelow(True)
         axes.legend(frameon=False, fontsize=8)
 
-    return _picture(draw, 2.9)
+    return picture(draw, 2.9)
 
 
 def groups(found: Mapping[str, Sequence[Score]]) -> str:
@@ -206,7 +177,7 @@ def groups(found: Mapping[str, Sequence[Score]]) -> str:
         axes.set_xlim(left=0)
         axes.set_xlabel("per cent, with 95 % interval")
 
-    return _picture(draw, 0.7 + max(ROW, 0.2 * len(found)) * len(names))
+    return picture(draw, 0.7 + max(ROW, 0.2 * len(found)) * len(names))
 
 
 def differences(found: Mapping[str, Estimate]) -> str:
@@ -221,4 +192,4 @@ def differences(found: Mapping[str, Estimate]) -> str:
             _whisker(axes, place, estimate, colour)
         axes.set_xlabel("points, with 95 % interval; grey: may be chance")
 
-    return _picture(draw, 0.75 + 0.32 * len(found), WHOLE)
+    return picture(draw, 0.75 + 0.32 * len(found), WHOLE)

@@ -1,0 +1,1 @@
+"""Pages that stand alone: pictures inside them, templates filled in."""
