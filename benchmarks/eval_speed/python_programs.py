@@ -9,12 +9,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval_speed.setting import Setting
 
 from quipu.evals.data import read_sources
-from quipu.evals.task import Trial
+from quipu.evals.task import Problem, Trial
 from quipu.evals.tasks.humaneval import HumanEval
 from quipu.sandbox.judge import open_judge
 
@@ -68,7 +69,7 @@ def measure(setting: Setting) -> str:
     )
 
 
-def _peer(peer: Path, problems: list[object]) -> float:
+def _peer(peer: Path, problems: Sequence[Mapping[str, object]]) -> float:
     done = subprocess.run(
         [sys.executable, "-c", _PEER_PROGRAM, str(peer)],
         input="".join(json.dumps(problem) + "\n" for problem in problems),
@@ -82,10 +83,10 @@ def _peer(peer: Path, problems: list[object]) -> float:
     return float(len(problems) / found["seconds"])
 
 
-def _ours(task: HumanEval, problems: list[object]) -> float:
+def _ours(task: HumanEval, problems: Sequence[Problem]) -> float:
     judge = open_judge()
     try:
-        trials = [task.grade(p, task.solution(p) or "") for p in problems]  # type: ignore[arg-type]
+        trials = [task.grade(problem, task.solution(problem) or "") for problem in problems]
         began = time.monotonic()
         for trial in trials:
             assert isinstance(trial, Trial)
