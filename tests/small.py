@@ -1,19 +1,24 @@
 """A small corpus, its tokenizer and a small recipe, for tests that train."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
+import token_shards
 from quipu.config import ModelConfig
-from quipu.data.documents import Document, Folder
-from quipu.data.packing import Infilling
+from quipu.data.documents import Document
+from quipu.data.loading.mixture import LoaderRecipe, Source
 from quipu.text.tokenizer import Tokenizer
 from quipu.text.vocabulary import train_tokenizer
-from quipu.train.recipe import TrainRecipe
+from quipu.train.recipe import LearningRate, TrainRecipe
 
 VOCAB = 360
 MODEL = ModelConfig(
     dim=64, layers=2, heads=2, kv_heads=1, ffn=128, vocab=VOCAB, context=64, rope_theta=1e4
 )
+
+# The same, with heads that can be shared out over two processes.
+EVEN = replace(MODEL, heads=4, kv_heads=2, head_size=16)
 
 
 def source(number: int) -> str:
@@ -43,18 +48,24 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.from_files({"tokenizer.model": tokenizer_model()})
 
 
-def recipe(folder: Path, steps: int = 8) -> TrainRecipe:
-    """A recipe over the corpus, which is written to `folder`."""
-    folder.mkdir(exist_ok=True)
-    for document in documents():
-        (folder / Path(document.id).name).write_text(document.text)
-    return TrainRecipe(
-        name="small",
-        model=MODEL,
-        sources=(Folder(name="small", root=folder),),
-        tokens=steps * 512,
-        batch_tokens=512,
-        part_characters=300,
-        held_out=0.1,
-        infilling=Infilling(rate=0.5, spm=0.5),
-    )
+def corpus(folder: Path, count: int = 24) -> Path:
+    """Token shards of the documents, the last few of them held out, with their tokenizer."""
+    texts = [token_shards.Text(document.text) for document in documents(count)]
+    token_shards.write(folder, tokenizer(), {"python": texts[:-3], "held-out-python": texts[-3:]})
+    (folder / "tokenizer.model").write_bytes(tokenizer_model())
+    return folder
+
+
+def recipe(steps: int = 8, **changed: object) -> TrainRecipe:
+    """A recipe over that corpus: eight rows of 64 tokens a step."""
+    values: dict[str, object] = {
+        "name": "small",
+        "model": MODEL,
+        "data": LoaderRecipe(sources=(Source(group="python", weight=1.0),), row_tokens=64),
+        "tokens": steps * 512,
+        "batch_tokens": 512,
+        "learning_rate": LearningRate(warmup_steps=2),
+        "milestones": 1,
+        "dtype": "float32",
+    }
+    return TrainRecipe(**(values | changed))  # type: ignore[arg-type]

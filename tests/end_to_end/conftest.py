@@ -14,11 +14,11 @@ from quipu.cli.main import main
 def model(tmp_path_factory):
     """Folder of a small model that infills, trained for a few seconds."""
     from quipu.train.export import export
-    from quipu.train.loop import train
+    from quipu.train.loop import Machine, train
 
     folder = tmp_path_factory.mktemp("model")
-    recipe = small.recipe(folder / "corpus", steps=60)
-    for _ in train(recipe, folder / "run", compiled=False):
+    corpus = small.corpus(folder / "corpus")
+    for _ in train(small.recipe(60), folder / "run", corpus, Machine(compiled=False)):
         pass
     export(folder / "run", folder / "small")
     return folder / "small"

@@ -191,22 +191,49 @@ def test_a_conversation_that_outgrows_the_context_forgets_its_beginning(quipu, t
 
 
 def test_training_is_a_command_that_goes_on_where_it_stopped(quipu, tmp_path, monkeypatch):
-    recipe = small.recipe(tmp_path / "corpus", steps=4)
+    corpus = small.corpus(tmp_path / "corpus")
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "mine.py").write_text(
-        "from pathlib import Path\nimport small\n"
-        f"def tiny():\n    return small.recipe(Path({str(tmp_path / 'corpus')!r}), steps=4)\n"
+        "import small\ndef tiny(steps: int = 4):\n    return small.recipe(steps)\n"
     )
     dry = quipu("train", "mine:tiny", "tokens=5120", "--dry-run")
     assert json.loads(dry.out)["tokens"] == 5120
     for _ in range(2):
-        ran = quipu("train", "mine:tiny", "--run", tmp_path / "run", "--no-compile")
-        assert ran.code == 0
+        ran = quipu(
+            "train", "mine:tiny", "steps=5", "--corpus", corpus, "--run", tmp_path / "run",
+            "--no-compile",
+        )  # fmt: skip
+        assert ran.code == 0, ran.err
         assert ran.out.strip() == str(tmp_path / "run")
-    steps = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert len(steps) == recipe.steps == 4
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 5
     assert quipu("export", tmp_path / "run", tmp_path / "model").code == 0
     assert quipu("info", tmp_path / "model").code == 0
+
+
+def test_a_chain_hands_weights_from_stage_to_stage(quipu, tmp_path, monkeypatch):
+    corpus = small.corpus(tmp_path / "corpus")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "linked.py").write_text(
+        "import small\nfrom quipu.train.recipe import Chain\n"
+        "def chain():\n"
+        "    return Chain(name='two', stages=(small.recipe(6, name='code'),\n"
+        "                                     small.recipe(3, name='python')))\n"
+    )
+    ran = quipu(
+        "train", "linked:chain", "python.tokens=1024", "--corpus", corpus,
+        "--run", tmp_path / "run", "--no-compile",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    losses = {
+        stage: [
+            json.loads(line)["loss"]
+            for line in (tmp_path / "run" / stage / "metrics.jsonl").read_text().splitlines()
+        ]
+        for stage in ("code", "python")
+    }
+    assert len(losses["code"]) == 6
+    assert len(losses["python"]) == 2
+    assert losses["python"][0] < losses["code"][0] - 0.5
 
 
 @pytest.mark.parametrize("verb", ["", *COMMANDS])

@@ -8,7 +8,8 @@ from importlib import import_module
 
 import quipu
 from quipu import log
-from quipu.cli.eval import with_verb
+from quipu.cli import eval as evaluation
+from quipu.cli import train as training
 from quipu.errors import QuipuError
 
 # In the order of the help text. Each module has `register(subparsers)`.
@@ -25,6 +26,8 @@ COMMANDS = (
     "export",
     "eval",
 )
+# Commands whose first verb may be left out: what puts it there.
+VERB_LEFT_OUT = {"eval": evaluation.with_verb, "train": training.with_verb}
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
 
 DESCRIPTION = """\
@@ -59,8 +62,8 @@ def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["eval"]:
-        given = ["eval", *with_verb(given[1:])]
+    if given and given[0] in VERB_LEFT_OUT:
+        given = [given[0], *VERB_LEFT_OUT[given[0]](given[1:])]
     # The modules of all verbs take longer to import than a small model to answer.
     only = [name for name in given[:1] if name in COMMANDS]
     args = parser(only or COMMANDS).parse_args(given)

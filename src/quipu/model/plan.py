@@ -45,13 +45,16 @@ def check_divides(config: ModelConfig, devices: int) -> None:
             )
 
 
-def tensor_parallel(model: Transformer, mesh: DeviceMesh) -> None:
-    """Split the blocks over a one-dimensional mesh, in place; outputs stay replicated."""
+def tensor_parallel(model: Transformer, mesh: DeviceMesh, *, head: bool = True) -> None:
+    """Split the blocks over a one-dimensional mesh, in place; outputs stay replicated.
+
+    Training leaves the head whole: its loss needs all logits of a token.
+    """
     check_divides(model.config, mesh.size())
     styles: dict[Split, ParallelStyle] = {"columns": ColwiseParallel(), "rows": RowwiseParallel()}
     for block in model.layers:
         assert isinstance(block, nn.Module)
         parallelize_module(block, mesh, {name: styles[how] for name, how in BLOCK_PLAN.items()})
-    if model.output is not None:
-        head = ColwiseParallel(input_layouts=Replicate(), output_layouts=Replicate())
-        parallelize_module(model, mesh, {"output": head})
+    if head and model.output is not None:
+        whole = ColwiseParallel(input_layouts=Replicate(), output_layouts=Replicate())
+        parallelize_module(model, mesh, {"output": whole})

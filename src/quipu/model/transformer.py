@@ -11,6 +11,8 @@ reuse and document masking need nothing from this file. Source of the arithmetic
 section 2 and the weights' own reference; tests hold it to transformers' LlamaForCausalLM.
 """
 
+import hashlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -127,12 +129,28 @@ class Transformer(nn.Module):
         return self.head(x_TD if select_N is None else x_TD[select_N])
 
 
-def initialise(model: Transformer, generator: torch.Generator) -> None:
-    """Fresh weights: normal, 0.02, projections into the stream scaled by 1 / sqrt(2 L) (GPT-2)."""
-    into_stream = 0.02 / (2 * model.config.layers) ** 0.5
+def initial_value(config: ModelConfig, name: str, shape: tuple[int, ...], seed: int) -> Tensor:
+    """A fresh weight, fp32: a function of its name and the seed, so that any process can make it.
+
+    Norms begin with ones; the rest is normal with 0.02, projections into the stream scaled by
+    1 / sqrt(2 L) (GPT-2).
+    """
+    if len(shape) == 1:
+        return torch.ones(shape)
+    into_stream = name.endswith(("wo.weight", "w2.weight"))
+    std = 0.02 / (2 * config.layers) ** 0.5 if into_stream else 0.02
+    return drawn(shape, std, f"{seed} {name}")
+
+
+def drawn(shape: tuple[int, ...], std: float, key: str) -> Tensor:
+    """Normal numbers, fp32, that depend on the key alone."""
+    digest = hashlib.sha256(key.encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.empty(shape).normal_(0.0, std, generator=generator)
+
+
+@torch.no_grad()
+def initialise(model: Transformer, seed: int) -> None:
+    """Fresh weights for a whole model."""
     for name, parameter in model.named_parameters():
-        if parameter.dim() == 1:
-            continue
-        std = into_stream if name.endswith(("wo.weight", "w2.weight")) else 0.02
-        with torch.no_grad():
-            parameter.normal_(0.0, std, generator=generator)
+        parameter.copy_(initial_value(model.config, name, tuple(parameter.shape), seed))

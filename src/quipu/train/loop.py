@@ -1,199 +1,244 @@
-"""The training loop: one process, one recipe, resumable at any saved step."""
+"""The training loop: one recipe, any mesh, resumable at any saved step."""
 
-import dataclasses
-import fcntl
-import json
-import math
+import signal
+import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import cast
+from types import FrameType
 
 import torch
 
-from quipu.data.documents import Document, gather, held_out
-from quipu.data.loader import Loader
-from quipu.data.packing import Infilling, Part, parts
+from quipu.data.loading.rows import Loader, Rows
+from quipu.data.packing import Row
+from quipu.data.tokens.reading import TokenShards
 from quipu.errors import TrainingError
-from quipu.jsonl import append, keep
-from quipu.model.transformer import Transformer, initialise
 from quipu.text.tokenizer import Tokenizer
-from quipu.text.vocabulary import train_tokenizer
-from quipu.train import checkpoint
+from quipu.train import checkpoint, start
+from quipu.train.folder import TOKENIZER, claimed
+from quipu.train.lora import adapt
+from quipu.train.metrics import Log, Progress
+from quipu.train.placing import Weights, place
+from quipu.train.ranks import MeshShape, Ranks, joined
 from quipu.train.recipe import TrainRecipe
+from quipu.train.speed import peak_flops, training_flops
 from quipu.train.step import Learner, StepMetrics
 
-SAVE_EVERY_S = 60.0
-EVALUATIONS = 8  # in a whole run, on the held-out documents
-
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """One line of metrics.jsonl."""
+class Machine:
+    """How a run uses the machine: changes speed and memory, not what is computed (but rounding)."""
 
-    step: int
-    steps: int
-    loss: float  # nats per trained token
-    gradient_norm: float
-    tokens_per_s: float
-    bits_per_byte: float | None = None  # of held-out documents, left to right
-
-
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """Documents of a recipe, cut into parts, and what was dropped."""
-
-    train: list[Part]
-    validation: list[Part]
-    dropped: Counter[str]
-
-    @staticmethod
-    def read(recipe: TrainRecipe) -> "Corpus":
-        dropped: Counter[str] = Counter()
-        documents = list(gather(recipe.sources, dropped))
-        if not documents:
-            raise TrainingError(
-                "source folders " + ", ".join(str(folder.root) for folder in recipe.sources),
-                got="no document that passes the recipe's steps",
-                remedy="check that the folders exist and hold source files",
-            )
-
-        def cut(chosen: list[Document]) -> list[Part]:
-            return [p for d in chosen for p in parts(d, recipe.part_characters)]
-
-        kept = [d for d in documents if not held_out(d, recipe.held_out)]
-        apart = [d for d in documents if held_out(d, recipe.held_out)]
-        return Corpus(train=cut(kept), validation=cut(apart), dropped=dropped)
+    device: str = "cpu"
+    mesh: MeshShape = MeshShape()
+    micro_tokens: int = 8_192  # per forward and backward, at least a row
+    compiled: bool = True
+    recompute: bool = False  # activations: less memory, a third more arithmetic
+    save_every_s: float = 60.0
+    keep: int = 2  # checkpoints besides milestones
+    tensorboard: bool = True
 
 
-def tokenizer_of(folder: Path, recipe: TrainRecipe, corpus: Corpus) -> Tokenizer:
-    """The run's tokenizer: the one in its folder, or one trained on the corpus and put there."""
-    path = folder / "tokenizer.model"
-    if not path.exists():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(train_tokenizer((p.text for p in corpus.train), recipe.model.vocab))
-        temporary.replace(path)
-    return Tokenizer.load(path)
+class Stopped(TrainingError):
+    """A run that was asked to stop (SIGTERM, Ctrl-C), and has saved its state."""
 
 
-@contextmanager
-def claimed(folder: Path, recipe: TrainRecipe) -> Iterator[None]:
-    """Hold the run's folder, made if need be, for this process and this recipe alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(
-                f"run folder {folder}",
-                got="another process that trains in it",
-                remedy="stop that one first, or give another --run folder",
-            ) from None
-        _check_recipe(folder, recipe)
-        yield
+def open_rows(recipe: TrainRecipe, corpus: Path) -> Rows:
+    """What a recipe trains on. `corpus` is the folder of a corpus or of its token shards."""
+    shards = TokenShards.open(tokens_folder(corpus))
+    return Loader(shards, Tokenizer.load(shards.folder / TOKENIZER), recipe.data)
 
 
-def _check_recipe(folder: Path, recipe: TrainRecipe) -> None:
-    text = json.dumps(dataclasses.asdict(recipe), indent=1, default=str) + "\n"
-    path = folder / "recipe.json"
-    if not path.exists():
-        path.write_text(text)
-    elif path.read_text() != text:
-        raise TrainingError(
-            f"run folder {folder}",
-            got="a run of another recipe",
-            remedy="give another --run folder or delete this one",
-        )
+def tokens_folder(corpus: Path) -> Path:
+    """The folder of token shards."""
+    return corpus / "tokens" if (corpus / "tokens").is_dir() else corpus
 
 
 def train(
-    recipe: TrainRecipe, folder: Path, *, compiled: bool = True, until: int = 0
+    recipe: TrainRecipe,
+    run: Path,
+    corpus: Path,
+    machine: Machine = Machine(),
+    *,
+    until: int = 0,
 ) -> Iterator[Progress]:
-    """Run a recipe in `folder`, going on where it stopped; yields after every step.
+    """Run a recipe in the folder `run`, going on where it stopped; yields after every step.
 
-    `until` stops early after that many steps in all (0: at the end of the recipe). Raises
-    TrainingError if the folder belongs to another recipe or the loss is no number; the last saved
-    state is intact then.
+    `until` stops early after that many steps in all (0: at the end). Raises TrainingError if the
+    folder belongs to another recipe, the data changed, a loss is no number or a checkpoint cannot
+    be written, and Stopped when asked to stop; the last checkpoint is intact then.
     """
-    with claimed(folder, recipe):
-        yield from _steps(recipe, folder, compiled, until)
+    with joined(machine.mesh, machine.device) as ranks:
+        tokenizer = tokens_folder(corpus) / TOKENIZER
+        with claimed(run, recipe, tokenizer) if ranks.leads else nullcontext():
+            ranks.barrier()
+            with stop_signals() as stop:
+                yield from _Run(recipe, run, corpus, machine, ranks, stop).steps(until)
 
 
-def _steps(recipe: TrainRecipe, folder: Path, compiled: bool, until: int) -> Iterator[Progress]:
-    corpus = Corpus.read(recipe)
-    tokenizer = tokenizer_of(folder, recipe, corpus)
-    rows = recipe.batch_tokens // recipe.model.context
-    loader = _loader(recipe, corpus.train, tokenizer, recipe.infilling, rows)
-    model = Transformer(recipe.model)
-    initialise(model, torch.Generator().manual_seed(recipe.seed))
-    learner = Learner(model, recipe, compiled=compiled)
-    done = checkpoint.resume(folder, learner)
-    keep(folder / "metrics.jsonl", lambda line: cast(int, line["step"]) <= done)
-    last = min(until or recipe.steps, recipe.steps)
-    saved_at = time.monotonic()
-    for number in range(done, last):
+class _Run:
+    """One process' part of a run."""
+
+    def __init__(
+        self,
+        recipe: TrainRecipe,
+        run: Path,
+        corpus: Path,
+        machine: Machine,
+        ranks: Ranks,
+        stop: threading.Event,
+    ) -> None:
+        self.recipe, self.run, self.machine, self.ranks, self.stop = (
+            recipe, run, machine, ranks, stop,
+        )  # fmt: skip
+        self.rows = open_rows(recipe, corpus)
+        self._check_rows()
+        dtype = getattr(torch, recipe.dtype)
+        self.learner = Learner(
+            self._weights(dtype), recipe, ranks, micro_tokens=machine.micro_tokens
+        )
+        found = checkpoint.resume(run, self.learner)
+        if found is not None:
+            self.rows.check(found.facts["data"])
+        else:
+            start.fill(self.learner.weights, recipe)
+            self.learner.weights.publish()
+        self.done = found.step if found else 0
+        self.writer = checkpoint.Writer(
+            run, ranks, keep=machine.keep, milestones=recipe.milestone_steps
+        )
+        self._flops = training_flops(recipe.model, recipe.data.row_tokens) * recipe.batch_tokens
+        peak = peak_flops(ranks.device, dtype)
+        alone = ranks.device.type == "cuda"  # a processor's peak is that of all processes on it
+        self._peak = peak * (ranks.shape.world if alone else 1) if peak else None
+        self._saved_at = time.monotonic()
+
+    def _weights(self, dtype: torch.dtype) -> Weights:
+        lora = self.recipe.lora
+        return place(
+            self.recipe.model,
+            self.ranks,
+            dtype,
+            compiled=self.machine.compiled,
+            recompute=self.machine.recompute,
+            adapt=partial(adapt, how=lora) if lora else None,
+        )
+
+    def _check_rows(self) -> None:
+        wanted = self.recipe.steps * self.recipe.batch_rows
+        if self.rows.rows_total is not None and self.rows.rows_total < wanted:
+            raise TrainingError(
+                f"{self.recipe.name} needs {wanted:,} rows",
+                got=f"{self.rows.rows_total:,} until a source is used up",
+                remedy="lower tokens, give the sources more epochs, or use a larger corpus",
+            )
+
+    def steps(self, until: int) -> Iterator[Progress]:
+        """Train to the end, or until so many steps are done."""
+        last = min(until or self.recipe.steps, self.recipe.steps)
+        board = self.machine.tensorboard
+        log = Log(self.run, self.done, tensorboard=board) if self.ranks.leads else None
+        held_s = 0.0
+        with ThreadPoolExecutor(1) as ahead:  # rows of the next step are made during this one
+            coming = ahead.submit(self._batch, self.done)
+            try:
+                for number in range(self.done, last):
+                    began = time.monotonic()
+                    batch = coming.result()
+                    data_s = time.monotonic() - began
+                    if number + 1 < last:
+                        coming = ahead.submit(self._batch, number + 1)
+                    metrics = self.learner.step(batch, number)
+                    step_s = time.monotonic() - began
+                    progress = self._progress(number, metrics, step_s, data_s, held_s)
+                    self.done = number + 1
+                    if log is not None:
+                        log.write(progress)
+                    held_s = self._save(last)
+                    yield progress
+            except TrainingError:  # which all processes meet alike
+                self.writer.finish()
+                raise
+            finally:
+                if log is not None:
+                    log.close()
+        self.writer.finish()
+
+    def _batch(self, number: int) -> Row:
+        shape = self.ranks.shape
+        return self.rows.batch(number, self.recipe.batch_rows, self.ranks.data_rank, shape.data)
+
+    def _save(self, last: int) -> float:
+        """Save when it is time, and stop when asked to; seconds that took."""
         began = time.monotonic()
-        metrics = _finite(learner.step(loader.batch(number), number), number)
-        elapsed_s = time.monotonic() - began
-        ended = number + 1 == last
-        evaluated = ended or (number + 1) % max(1, recipe.steps // EVALUATIONS) == 0
-        progress = Progress(
+        due = began - self._saved_at > self.machine.save_every_s
+        # All processes must decide alike: the first one's clock, anybody's signal.
+        asked = torch.tensor(
+            [int(self.stop.is_set()), int(due and self.ranks.leads)], device=self.ranks.device
+        )
+        stop, due = (bool(value) for value in self.ranks.everywhere(asked).tolist())
+        ended = self.done == last or stop
+        if due or ended or self.done in self.recipe.milestone_steps:
+            self.writer.save(self.learner, self.done, {"data": self.rows.identity})
+            self._saved_at = time.monotonic()
+        else:
+            self.writer.poll()
+        if ended:
+            self.writer.finish()
+        if stop and self.done < last:
+            raise Stopped(
+                f"stopped after step {self.done} of {self.recipe.steps}",
+                remedy="its state is saved: the same command goes on",
+            )
+        return time.monotonic() - began
+
+    def _progress(
+        self, number: int, metrics: StepMetrics, step_s: float, data_s: float, held_s: float
+    ) -> Progress:
+        peak_lr = self.recipe.optimisation.matrix_lr
+        return Progress(
             step=number + 1,
-            steps=recipe.steps,
+            steps=self.recipe.steps,
+            tokens=(number + 1) * self.recipe.batch_tokens,
             loss=metrics.loss,
             gradient_norm=metrics.gradient_norm,
-            tokens_per_s=recipe.batch_tokens / elapsed_s,
-            bits_per_byte=bits_per_byte(learner, recipe, corpus.validation, tokenizer)
-            if evaluated
-            else None,
+            learning_rate=peak_lr * metrics.learning_rate_factor,
+            skipped=metrics.skipped,
+            tokens_per_s=self.recipe.batch_tokens / step_s,
+            mfu=self._flops / step_s / self._peak if self._peak else None,
+            step_s=step_s,
+            data_s=data_s,
+            checkpoint_s=held_s,
         )
-        append(folder / "metrics.jsonl", dataclasses.asdict(progress))
-        if ended or time.monotonic() - saved_at > SAVE_EVERY_S:
-            checkpoint.save(folder, learner, number + 1)
-            saved_at = time.monotonic()
-        yield progress
 
 
-def _finite(metrics: StepMetrics, number: int) -> StepMetrics:
-    if not math.isfinite(metrics.loss) or not math.isfinite(metrics.gradient_norm):
-        raise TrainingError(
-            f"step {number}",
-            got=f"loss {metrics.loss}, gradient norm {metrics.gradient_norm}",
-            remedy="the last saved state is intact: lower matrix_lr and other_lr",
-        )
-    return metrics
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and the first Ctrl-C set; a second Ctrl-C interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        del frame
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {which: signal.signal(which, asked) for which in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
 
 
-def bits_per_byte(
-    learner: Learner, recipe: TrainRecipe, held: list[Part], tokenizer: Tokenizer
-) -> float | None:
-    """Compression of held-out text read left to right, over the bytes of the tokens predicted."""
-    if not held:
-        return None
-    plain = _loader(recipe, held, tokenizer, Infilling(rate=0.0), 1)
-    nats, size = 0.0, 0
-    for number in range(len(plain.rows(0))):
-        batch = plain.batch(number)
-        nats += learner.loss(batch)[0]
-        size += sum(len(tokenizer.token_bytes[i]) for i in batch.targets_T if i >= 0)
-    return nats / math.log(2) / size if size else None
-
-
-def _loader(
-    recipe: TrainRecipe,
-    chosen: list[Part],
-    tokenizer: Tokenizer,
-    infilling: Infilling,
-    batch_rows: int,
-) -> Loader:
-    return Loader(
-        chosen,
-        tokenizer,
-        row_tokens=recipe.model.context,
-        batch_rows=batch_rows,
-        infilling=infilling,
-        seed=recipe.seed,
-    )
+def of_machine(machine: Machine, recipe: TrainRecipe) -> Machine:
+    """The machine with as many tokens at once as make whole rows."""
+    row = recipe.data.row_tokens
+    return replace(machine, micro_tokens=max(row, machine.micro_tokens // row * row))

@@ -1,137 +1,251 @@
-"""One optimiser step: bf16 arithmetic, fp32 master weights, loss over the global token count."""
+"""One optimiser step, whatever the mesh: loss over the global token count, clip, skip, update."""
 
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from quipu.data.packing import NO_TARGET, Row
-from quipu.model.attend import PackedCausal
-from quipu.model.transformer import Transformer
+from quipu.errors import TrainingError
+from quipu.model.attend import Attend, packed_causal
+from quipu.train.context import SharedContext, local_places
+from quipu.train.muon import Muon, local
+from quipu.train.placing import Weights
+from quipu.train.ranks import Ranks
 from quipu.train.recipe import TrainRecipe
 
-MICRO_TOKENS = 8_192  # per forward and backward; bounds memory, changes nothing else
-LOSS_TOKENS = 2_048  # logits of so many tokens exist at a time
-FLOOR = 0.02  # of the peak learning rate
+OUTLIER_WINDOW = 128  # steps that the next one is compared with
+OUTLIER_LEAST = 32  # fewer tell nothing
 
 
-def learning_rate_factor(step: int, recipe: TrainRecipe) -> float:
-    """Warm-up, hold, linear decay: a function of the step alone, so resuming cannot restart it."""
-    warmup = max(1, round(recipe.steps * recipe.warmup))
-    decay = max(1, round(recipe.steps * recipe.decay))
-    rise = (step + 1) / warmup
-    fall = FLOOR + (1 - FLOOR) * (recipe.steps - step) / decay
-    return min(1.0, rise, fall)
-
-
-def _summed_loss(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tensor:
-    logits_NV = F.linear(hidden_ND, head_VD).float()
-    return F.cross_entropy(logits_NV, targets_N, ignore_index=NO_TARGET, reduction="sum")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StepMetrics:
-    """What one step reports: mean loss in nats per trained token, norm of the whole gradient."""
+    """What one step reports."""
 
-    loss: float
-    gradient_norm: float
+    loss: float  # nats per trained token, mean over all of the step
+    gradient_norm: float  # of the whole gradient, before clipping
+    learning_rate_factor: float
+    trained_tokens: int  # with a target
+    skipped: bool  # an outlier: weights are as before
+
+
+class Outliers:
+    """Whether a loss or gradient norm is far above those of the last steps (OLMo's SkipStep)."""
+
+    def __init__(self, sigmas: float, seen: list[list[float]] | None = None) -> None:
+        self.sigmas = sigmas
+        self._seen = deque((tuple(pair) for pair in seen or ()), maxlen=OUTLIER_WINDOW)
+
+    @property
+    def seen(self) -> list[list[float]]:
+        """Losses and norms of the last steps: the state that a checkpoint keeps."""
+        return [list(pair) for pair in self._seen]
+
+    def beyond(self, *values: float) -> bool:
+        """Judge the values of a step, then remember them."""
+        far = False
+        if self.sigmas and len(self._seen) >= OUTLIER_LEAST:
+            for place, value in enumerate(values):
+                known = [pair[place] for pair in self._seen]
+                mean = sum(known) / len(known)
+                spread = math.sqrt(sum((x - mean) ** 2 for x in known) / (len(known) - 1))
+                far = far or value > mean + self.sigmas * spread
+        self._seen.append(values)
+        return far
 
 
 class Learner:
-    """Master weights, their bf16 copy for arithmetic, and the two optimisers."""
+    """Weights of a run and their optimisers."""
 
-    def __init__(self, master: Transformer, recipe: TrainRecipe, *, compiled: bool) -> None:
-        self.recipe = recipe
-        self.master = master
-        self.compute = Transformer(master.config).to(torch.bfloat16)
-        self._pairs = list(zip(master.parameters(), self.compute.parameters(), strict=True))
-        self._loss = torch.compile(_summed_loss) if compiled else _summed_loss
-        if compiled:
-            for block in self.compute.layers:
-                block.compile()
-        matrices = [
-            p for n, p in master.named_parameters() if n.startswith("layers.") and p.dim() == 2
-        ]
-        inside = {id(p) for p in matrices}
-        others = [p for p in master.parameters() if id(p) not in inside]
-        self.optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(
-                matrices,
-                lr=recipe.matrix_lr,
-                weight_decay=recipe.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            ),
-            torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.95), weight_decay=0.0),
-        ]
-        self.publish()
+    def __init__(
+        self,
+        weights: Weights,
+        recipe: TrainRecipe,
+        ranks: Ranks,
+        *,
+        micro_tokens: int,
+        outliers: Outliers | None = None,
+    ) -> None:
+        """`micro_tokens` per forward and backward bound memory, and change nothing else."""
+        self.weights, self.recipe, self.ranks = weights, recipe, ranks
+        self.outliers = outliers or Outliers(recipe.optimisation.outlier_sigmas)
+        self._rows_at_once = max(1, micro_tokens // recipe.data.row_tokens)
+        self._device = ranks.device
+        how = recipe.optimisation
+        groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
+        for name, parameter in weights.masters.items():
+            groups[name.startswith("layers.") and parameter.dim() == 2].append(parameter)
+        self.optimisers: list[tuple[torch.optim.Optimizer, float]] = []
+        if groups[True]:
+            self.optimisers.append((self._for_matrices(groups[True]), how.matrix_lr))
+        if groups[False]:
+            self.optimisers.append((self._adamw(groups[False], decay=0.0), how.other_lr))
+        weights.publish()
 
-    def publish(self) -> None:
-        """Copy the master weights into the bf16 model."""
-        with torch.no_grad():
-            for wide, narrow in self._pairs:
-                narrow.copy_(wide)
+    def _for_matrices(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        how = self.recipe.optimisation
+        # Adapters are so flat that making their directions equal would only add noise.
+        if how.matrices == "adamw" or self.recipe.lora is not None:
+            return self._adamw(parameters, decay=how.weight_decay)
+        return Muon(
+            parameters,
+            lr=how.matrix_lr,
+            momentum=how.momentum,
+            weight_decay=how.weight_decay,
+            dtype=getattr(torch, self.recipe.dtype),
+        )
+
+    def _adamw(
+        self, parameters: list[torch.nn.Parameter], *, decay: float
+    ) -> torch.optim.Optimizer:
+        how = self.recipe.optimisation
+        betas = (how.beta1, how.beta2)
+        return torch.optim.AdamW(
+            parameters, lr=0.0, betas=betas, eps=how.eps, weight_decay=decay, fused=True
+        )
 
     def step(self, batch: Row, number: int) -> StepMetrics:
-        """Train on one batch. The loss of each token weighs 1 / (trained tokens of the batch)."""
-        trained = int((batch.targets_T != NO_TARGET).sum())
-        total = 0.0
-        for wide, _ in self._pairs:
-            wide.grad = torch.zeros_like(wide)
-        for start in range(0, batch.tokens_T.size, MICRO_TOKENS):
-            total += self._backward(batch, slice(start, start + MICRO_TOKENS), trained)
-        norm = nn.utils.clip_grad_norm_(self.master.parameters(), self.recipe.clip)
-        factor = learning_rate_factor(number, self.recipe)
-        for optimiser, peak in zip(
-            self.optimisers, (self.recipe.matrix_lr, self.recipe.other_lr), strict=True
-        ):
-            optimiser.param_groups[0]["lr"] = peak * factor
-            optimiser.step()
-        self.publish()
-        return StepMetrics(loss=total, gradient_norm=float(norm))
+        """Train on this process' rows of step `number`, from 0.
 
-    def _backward(self, batch: Row, part: slice, trained: int) -> float:
-        """Add the gradient of one micro-batch to the master weights; its share of the mean loss."""
-        hidden_TD = self._hidden(batch, part)
-        targets_T = torch.from_numpy(batch.targets_T[part])
-        # The head runs chunk by chunk on a detached copy: logits of all tokens never exist at once.
-        cut_TD = hidden_TD.detach().requires_grad_(True)
-        total = 0.0
-        for start in range(0, targets_T.numel(), LOSS_TOKENS):
-            chunk = slice(start, start + LOSS_TOKENS)
-            loss = self._loss(cut_TD[chunk], self._head(), targets_T[chunk]) / trained
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        hidden_TD.backward(cut_TD.grad)  # type: ignore[no-untyped-call]
-        for wide, narrow in self._pairs:
-            assert wide.grad is not None
-            assert narrow.grad is not None
-            wide.grad += narrow.grad.float()
-            narrow.grad = None
-        return total
+        The loss of each token weighs 1 / (trained tokens of all processes). Raises TrainingError,
+        with weights as they were, if loss or gradient is no number.
+        """
+        micros = list(self._micros(batch))
+        counts = torch.stack([(targets != NO_TARGET).sum() for *_, targets in micros])
+        trained = int(self.ranks.total(counts.sum()))
+        for master in self.weights.masters.values():
+            master.grad = None
+        total = torch.zeros((), device=self._device)
+        for place, (tokens, positions, attend, targets) in enumerate(micros):
+            self.weights.begin(last=place + 1 == len(micros))
+            loss = self.weights.objective(tokens, positions, attend, targets) / max(trained, 1)
+            loss.backward()
+            self.weights.absorb()
+            total += loss.detach()
+        norm = self._gradient_norm()
+        loss_value = float(self.ranks.total(total))
+        return self._update(number, loss_value, norm, trained)
 
-    def _hidden(self, batch: Row, part: slice) -> Tensor:
-        def tensor(values: npt.NDArray[Any]) -> Tensor:
-            return torch.from_numpy(values[part])
+    def _update(self, number: int, loss: float, norm: float, trained: int) -> StepMetrics:
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            raise TrainingError(
+                f"step {number}",
+                got=f"loss {loss}, gradient norm {norm}",
+                remedy="the last checkpoint is intact: lower optimisation.matrix_lr and other_lr",
+            )
+        factor = self.recipe.learning_rate.factor(number, self.recipe.steps)
+        skipped = self.outliers.beyond(loss, norm)
+        if not skipped:
+            self._clip(norm)
+            for optimiser, peak in self.optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = peak * factor
+                optimiser.step()
+            self.weights.publish()
+        return StepMetrics(
+            loss=loss,
+            gradient_norm=norm,
+            learning_rate_factor=factor,
+            trained_tokens=trained,
+            skipped=skipped,
+        )
 
-        attend = PackedCausal(tensor(batch.document_T), self.recipe.model.context)
-        return self.compute.hidden(tensor(batch.tokens_T), tensor(batch.positions_T), attend)
+    def _gradient_norm(self) -> float:
+        """Of the whole gradient: each part counts once, however many processes hold it."""
+        squares = torch.zeros((), device=self._device)
+        for master in self.weights.masters.values():
+            assert master.grad is not None
+            holders = self.ranks.shape.world / _parts(master)
+            squares += local(master.grad).float().square().sum() / holders
+        return float(self.ranks.everywhere(squares).sqrt())
 
-    def _head(self) -> Tensor:
-        output = self.compute.output
-        return self.compute.tok_embeddings.weight if output is None else output.weight
+    def _clip(self, norm: float) -> None:
+        factor = min(1.0, self.recipe.optimisation.clip / (norm + 1e-6))
+        if factor < 1.0:
+            grads = [local(m.grad) for m in self.weights.masters.values() if m.grad is not None]
+            torch._foreach_mul_(grads, factor)
+
+    def _micros(self, batch: Row) -> Iterator[tuple[Tensor, Tensor, Attend, Tensor]]:
+        """Tokens, positions, attention and targets of a few rows at a time."""
+        row = self.recipe.data.row_tokens
+        size = self._rows_at_once * row
+        for start in range(0, batch.tokens_T.size, size):
+            part = slice(start, start + size)
+
+            def tensor(values: npt.NDArray[Any], part: slice = part) -> Tensor:
+                return torch.from_numpy(values[part]).to(self._device, non_blocking=True)
+
+            document_T = tensor(batch.document_T)
+            columns = tuple(map(tensor, (batch.tokens_T, batch.positions_T, batch.targets_T)))
+            group = self.ranks.context_group
+            if group is None:
+                tokens, positions, targets = columns
+                yield tokens, positions, self._attend(document_T), targets
+                continue
+            rank, world = self.ranks.context_rank, self.ranks.shape.context
+            places = local_places(row, rank, world).to(self._device)
+            tokens, positions, targets = (
+                column.view(-1, row)[:, places].flatten() for column in columns
+            )
+            yield tokens, positions, SharedContext(document_T, row, group, rank), targets
+
+    def _attend(self, document_T: Tensor) -> Attend:
+        half = self.recipe.dtype == "bfloat16"
+        return packed_causal(document_T, self.recipe.data.row_tokens, half=half)
 
     @torch.no_grad()
     def loss(self, batch: Row) -> tuple[float, int]:
-        """Summed loss in nats and number of tokens it is over; trains nothing."""
-        total = 0.0
-        for start in range(0, batch.tokens_T.size, MICRO_TOKENS):
-            part = slice(start, start + MICRO_TOKENS)
-            targets_T = torch.from_numpy(batch.targets_T[part])
-            hidden_TD = self._hidden(batch, part)
-            for at in range(0, targets_T.numel(), LOSS_TOKENS):
-                chunk = slice(at, at + LOSS_TOKENS)
-                total += self._loss(hidden_TD[chunk], self._head(), targets_T[chunk]).item()
-        return total, int((batch.targets_T != NO_TARGET).sum())
+        """Summed loss in nats over all processes' rows, and tokens it is over; trains nothing."""
+        found = torch.zeros(2, device=self._device, dtype=torch.float64)
+        for tokens, positions, attend, targets in self._micros(batch):
+            found[0] += self.weights.objective(tokens, positions, attend, targets)
+            found[1] += (targets != NO_TARGET).sum()
+        nats, count = self.ranks.total(found).tolist()
+        return nats, int(count)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a checkpoint keeps of this run's tensors, by name; whole or shared out."""
+        found: dict[str, Tensor] = {
+            f"model.{name}": master.detach() for name, master in self.weights.masters.items()
+        }
+        names = {id(master): name for name, master in self.weights.masters.items()}
+        for optimiser, _ in self.optimisers:
+            for group in optimiser.param_groups:
+                for parameter in group["params"]:
+                    for key, value in optimiser.state[parameter].items():
+                        found[f"optimiser.{names[id(parameter)]}.{key}"] = value
+        return found
+
+    @torch.no_grad()
+    def make_state(self) -> None:
+        """Make the optimisers' state as it is before the first step, so that it can be loaded."""
+        for optimiser, _ in self.optimisers:
+            for group in optimiser.param_groups:
+                for parameter in group["params"]:
+                    if not optimiser.state[parameter]:
+                        optimiser.state[parameter].update(_fresh(optimiser, parameter))
+
+
+def _fresh(optimiser: torch.optim.Optimizer, parameter: Tensor) -> Mapping[str, Tensor]:
+    if isinstance(optimiser, Muon):
+        return {"momentum": torch.zeros_like(parameter)}
+    return {
+        "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+        "exp_avg": torch.zeros_like(parameter),
+        "exp_avg_sq": torch.zeros_like(parameter),
+    }
+
+
+def _parts(parameter: Tensor) -> float:
+    """Into how many different parts a tensor is shared out."""
+    if not isinstance(parameter, DTensor):
+        return 1.0
+    mesh = parameter.device_mesh
+    places = enumerate(parameter.placements)
+    return float(math.prod(mesh.size(axis) for axis, p in places if not p.is_replicate()))

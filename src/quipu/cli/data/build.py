@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         raise QuipuError(
             f"building a corpus needs {error.name}", remedy="pip install 'quipu-code[data]'"
         ) from error
-    recipe = override(find_recipe(args.recipe, CorpusRecipe), args.settings)
+    recipe = override(*find_recipe(args.recipe, CorpusRecipe, args.settings))
     if args.dry_run:
         print(json.dumps(recipe.as_json(), indent=1, ensure_ascii=False))
         return 0

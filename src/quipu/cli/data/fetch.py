@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         from quipu.cli.recipes import find_recipe
         from quipu.data.corpus.recipe import CorpusRecipe
 
-        recipe = find_recipe(args.recipe, CorpusRecipe)
+        recipe, _ = find_recipe(args.recipe, CorpusRecipe)
         packages = [*recipe.packages, *packages]
         indexes += recipe.indexes
     if not packages:

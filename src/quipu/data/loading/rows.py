@@ -6,6 +6,7 @@ however many machines: rank r of W takes rows r, r + W, ... of each batch.
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
+from typing import Protocol
 
 import numpy as np
 
@@ -26,6 +27,25 @@ from quipu.text.tokenizer import Tokenizer
 # infilling, and what cuts through tokens add: 1.5 on average, in 99.9 % of samples at most 6.
 PLAIN_OVERHEAD, PLAIN_SPARE = 2, 2
 INFILLING_OVERHEAD, INFILLING_SPARE = 7, 4
+
+
+class Rows(Protocol):
+    """What a run trains on: rows by their number, and in words what they depend on."""
+
+    identity: dict[str, str]
+
+    @property
+    def rows_total(self) -> int | None:
+        """Rows until a source would exceed its epochs; None without end."""
+
+    def check(self, saved: Mapping[str, str]) -> None:
+        """Raises DataError with the differences if `saved` is not this identity."""
+
+    def row(self, index: int) -> Row:
+        """Row number `index` of the run."""
+
+    def batch(self, step: int, batch_rows: int, rank: int = 0, world: int = 1) -> Row:
+        """A rank's rows of one optimiser step end to end."""
 
 
 class Loader:

@@ -1,0 +1,75 @@
+"""Cross-entropy of a large vocabulary without the logits of all tokens at once.
+
+The head runs over chunks of tokens; each chunk's gradient is computed beside its loss, while the
+logits are there, so nothing is kept and nothing is computed twice. `plain_loss` is the slow twin.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from quipu.data.packing import NO_TARGET
+
+LOSS_TOKENS = 2_048  # logits of so many tokens exist at a time
+
+
+def plain_loss(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tensor:
+    """Summed cross-entropy in nats, by autograd."""
+    logits_NV = F.linear(hidden_ND, head_VD).float()
+    return F.cross_entropy(logits_NV, targets_N, ignore_index=NO_TARGET, reduction="sum")
+
+
+def _chunk(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses [N], 0 without a target, and their gradient by the logits, fp32 and [N, V]."""
+    logits_NV = F.linear(hidden_ND, head_VD).float()
+    counted_N = targets_N != NO_TARGET
+    index_N1 = targets_N.clamp(min=0)[:, None]
+    normaliser_N1 = logits_NV.logsumexp(-1, keepdim=True)
+    losses_N = (normaliser_N1 - logits_NV.gather(1, index_N1))[:, 0] * counted_N
+    by_logits_NV = (logits_NV - normaliser_N1).exp()
+    by_logits_NV = by_logits_NV.scatter_add(
+        1, index_N1, -torch.ones_like(index_N1, dtype=torch.float32)
+    )
+    return losses_N, (by_logits_NV * counted_N[:, None]).to(hidden_ND.dtype)
+
+
+_compiled_chunk = torch.compile(_chunk, dynamic=False)
+
+
+class _ChunkedLoss(torch.autograd.Function):
+    """Forward computes both gradients; backward only scales them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, compiled: bool
+    ) -> Tensor:
+        chunk = _compiled_chunk if compiled else _chunk
+        by_hidden_ND = torch.empty_like(hidden_ND)
+        by_head_VD = torch.zeros_like(head_VD, dtype=torch.float32)
+        total = hidden_ND.new_zeros((), dtype=torch.float32)
+        for start in range(0, targets_N.numel(), LOSS_TOKENS):
+            part = slice(start, start + LOSS_TOKENS)
+            losses_N, by_logits_NV = chunk(hidden_ND[part], head_VD, targets_N[part])
+            total += losses_N.sum()
+            torch.mm(by_logits_NV, head_VD, out=by_hidden_ND[part])
+            by_head_VD += torch.mm(by_logits_NV.T, hidden_ND[part])
+        ctx.save_for_backward(by_hidden_ND, by_head_VD)
+        ctx.head_dtype = head_VD.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        by_hidden_ND, by_head_VD = ctx.saved_tensors
+        (scale,) = grads
+        by_head_VD = (by_head_VD * scale).to(ctx.head_dtype)
+        return by_hidden_ND * scale.to(by_hidden_ND.dtype), by_head_VD, None, None
+
+
+def chunked_loss(
+    hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, *, compiled: bool = False
+) -> Tensor:
+    """Summed cross-entropy in nats over the tokens that have a target; the same as `plain_loss`."""
+    loss: Tensor = _ChunkedLoss.apply(hidden_ND, head_VD, targets_N, compiled)  # type: ignore[no-untyped-call]
+    return loss

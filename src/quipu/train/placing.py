@@ -1,0 +1,182 @@
+"""Where the weights of a run are: fp32 masters that are optimised, and what computes with them.
+
+Alone, one process keeps masters beside a copy in the dtype of arithmetic. Several share weights,
+gradients and optimiser state out (FSDP2), which casts them as it gathers them; what the optimiser
+sees are fp32 parameters either way. The model itself knows nothing of all this.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.utils.checkpoint import checkpoint as recomputed
+
+from quipu.config import ModelConfig
+from quipu.model.attend import Attend
+from quipu.model.plan import tensor_parallel
+from quipu.model.rope import frequencies
+from quipu.model.transformer import Transformer
+from quipu.train.loss import chunked_loss
+from quipu.train.muon import local, local_slices
+from quipu.train.ranks import Ranks
+
+PREFIX = "model."  # of parameter names inside an Objective
+
+
+class Objective(nn.Module):
+    """The model and its loss as one module, so that shared-out weights are there for both."""
+
+    def __init__(self, model: Transformer, *, compiled: bool) -> None:
+        super().__init__()
+        self.model = model
+        self._compiled = compiled
+
+    def forward(
+        self, tokens_T: Tensor, positions_T: Tensor, attend: Attend, targets_T: Tensor
+    ) -> Tensor:
+        """Summed loss in nats."""
+        output = self.model.output
+        head = self.model.tok_embeddings.weight if output is None else output.weight
+        hidden_TD = self.model.hidden(tokens_T, positions_T, attend)
+        return chunked_loss(hidden_TD, head, targets_T, compiled=self._compiled)
+
+
+class Weights(Protocol):
+    """Trained weights of one process and what computes with them."""
+
+    objective: Objective
+    masters: dict[str, nn.Parameter]  # fp32, or this process' share of it; trained ones only
+
+    def fill(self, name: str, whole: Tensor) -> None:
+        """Set a weight, trained or frozen, to a whole tensor that all processes give alike."""
+
+    def begin(self, *, last: bool) -> None:
+        """Before the forward of a micro-batch; `last` of its step."""
+
+    def absorb(self) -> None:
+        """After the backward of a micro-batch: its gradients are added to those of the masters."""
+
+    def publish(self) -> None:
+        """After the masters changed: what computes follows."""
+
+
+class Alone:
+    """All weights in one process."""
+
+    def __init__(self, objective: Objective, dtype: torch.dtype, device: torch.device) -> None:
+        self.objective = objective.to_empty(device=device)
+        trained = {n: p for n, p in _named(objective) if p.requires_grad}
+        self._copies: dict[str, nn.Parameter] = {}
+        if dtype is torch.float32:
+            self.masters = trained
+            return
+        self.objective.to(dtype)
+        self._copies = {n: p for n, p in _named(objective) if p.requires_grad}
+        self.masters = {
+            name: nn.Parameter(torch.empty_like(copy, dtype=torch.float32))
+            for name, copy in self._copies.items()
+        }
+
+    @torch.no_grad()
+    def fill(self, name: str, whole: Tensor) -> None:
+        """See `Weights`."""
+        for of in (self.masters, dict(_named(self.objective))):
+            if name in of:
+                of[name].copy_(whole)
+
+    def begin(self, *, last: bool) -> None:
+        """See `Weights`."""
+
+    def absorb(self) -> None:
+        """See `Weights`."""
+        for name, copy in self._copies.items():
+            master = self.masters[name]
+            assert copy.grad is not None
+            wide = copy.grad.float()
+            master.grad = wide if master.grad is None else master.grad.add_(wide)
+            copy.grad = None
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """See `Weights`."""
+        if self._copies:
+            torch._foreach_copy_(
+                list(self._copies.values()), [self.masters[name] for name in self._copies]
+            )
+
+
+class Shared:
+    """Weights shared out over processes."""
+
+    def __init__(self, objective: Objective, dtype: torch.dtype, ranks: Ranks) -> None:
+        assert ranks.weights is not None
+        mesh = ranks.weights["shard"]
+        # Rotary angles are fp32 inputs of every block: FSDP would cast them.
+        policy = MixedPrecisionPolicy(
+            param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False
+        )
+        for block in objective.model.layers:
+            fully_shard(block, mesh=mesh, mp_policy=policy)
+        root = fully_shard(objective, mesh=mesh, mp_policy=policy)
+        for module in (root, *objective.model.layers):
+            # Losses are divided by the tokens of all processes, so gradients are sums.
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
+        self._root = root
+        self.objective = objective.to_empty(device=ranks.device)
+        self.masters = {n: p for n, p in _named(objective) if p.requires_grad}
+
+    @torch.no_grad()
+    def fill(self, name: str, whole: Tensor) -> None:
+        """See `Weights`."""
+        parameter = dict(_named(self.objective))[name]
+        local(parameter).copy_(whole[local_slices(parameter)])
+
+    def begin(self, *, last: bool) -> None:
+        """See `Weights`. Gradients are summed over processes once a step."""
+        self._root.set_requires_gradient_sync(last)
+
+    def absorb(self) -> None:
+        """See `Weights`."""
+
+    def publish(self) -> None:
+        """See `Weights`."""
+
+
+def _named(objective: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    for name, parameter in objective.named_parameters():
+        yield name.removeprefix(PREFIX), parameter
+
+
+def place(
+    config: ModelConfig,
+    ranks: Ranks,
+    dtype: torch.dtype,
+    *,
+    compiled: bool,
+    recompute: bool,
+    adapt: Callable[[Transformer], None] | None = None,
+) -> Weights:
+    """An unfilled model in its place. `adapt` may change it first (LoRA).
+
+    `recompute` keeps the inputs of blocks only and computes the rest again in the backward pass.
+    """
+    with torch.device("meta"):
+        model = Transformer(config)
+        if adapt is not None:
+            adapt(model)
+    model.rope_frequency, model.rope_factor = frequencies(config)
+    model.rope_frequency = model.rope_frequency.to(ranks.device)
+    if ranks.shape.tensor > 1:
+        assert ranks.weights is not None
+        tensor_parallel(model, ranks.weights["tensor"], head=False)
+    for block in model.layers:
+        if recompute:
+            block.forward = partial(recomputed, block.forward, use_reentrant=False)
+        if compiled:
+            block.compile()
+    objective = Objective(model, compiled=compiled)
+    return Alone(objective, dtype, ranks.device) if ranks.alone else Shared(objective, dtype, ranks)

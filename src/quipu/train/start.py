@@ -1,0 +1,86 @@
+"""What a stage begins with: fresh weights, a checkpoint in any layout, or a run before it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from quipu.checkpoint.opening import open_checkpoint
+from quipu.checkpoint.tensors import as_float32
+from quipu.config import ModelConfig
+from quipu.counts import weight_shapes
+from quipu.errors import TrainingError
+from quipu.model.transformer import initial_value
+from quipu.train import checkpoint, folder
+from quipu.train.lora import A, B, initial_adapter, merged
+from quipu.train.placing import Weights
+from quipu.train.recipe import TrainRecipe
+
+
+def fill(weights: Weights, recipe: TrainRecipe) -> None:
+    """Give a placed model the weights its recipe begins with, one at a time.
+
+    Raises TrainingError if those are of another shape, CheckpointError if they cannot be read.
+    """
+    if recipe.start:
+        _check(recipe)
+        found = whole_weights(Path(recipe.start))
+    else:
+        found = _fresh(recipe)
+    for name, weight in found:
+        weights.fill(name, weight)
+    for name, master in weights.masters.items():
+        if name.endswith((A, B)):
+            weights.fill(name, initial_adapter(name, tuple(master.shape), recipe.seed))
+
+
+def _fresh(recipe: TrainRecipe) -> Iterator[tuple[str, Tensor]]:
+    for name, shape in weight_shapes(recipe.model):
+        yield name, initial_value(recipe.model, name, shape, recipe.seed)
+
+
+def whole_weights(start: Path) -> Iterator[tuple[str, Tensor]]:
+    """Weights of a run's newest checkpoint (adapters merged) or of a model on disk, fp32."""
+    if not is_run(start):
+        found = open_checkpoint(start)
+        for name in found.names():
+            yield name, torch.from_numpy(as_float32(found.read(name)))
+        return
+    saved = checkpoint.saved(start)
+    if not saved:
+        raise TrainingError(f"run folder {start}", got="no checkpoint yet", remedy="train it first")
+    lora = folder.lora_of(start)
+    trained = checkpoint.weights_of(saved[-1])
+    if lora is None:
+        yield from trained
+    else:
+        base = whole_weights(Path(folder.read_recipe(start)["start"]))
+        yield from merged(base, dict(trained), lora)
+
+
+def is_run(start: Path) -> bool:
+    """Whether a path is a run folder rather than a model."""
+    return (start / folder.RECIPE).is_file()
+
+
+def config_of(start: Path) -> ModelConfig:
+    """Configuration of a run's or a model's weights."""
+    return folder.model_of(start) if is_run(start) else open_checkpoint(start).config
+
+
+def _check(recipe: TrainRecipe) -> None:
+    """Shapes must agree; context and rotary base are what a stage may change."""
+    found = config_of(Path(recipe.start))
+    wrong = [
+        f"{name} {getattr(found, name)}"
+        for name in ("dim", "layers", "heads", "kv_heads", "ffn", "vocab", "head_size", "tied")
+        if getattr(found, name) != getattr(recipe.model, name)
+    ]
+    if wrong:
+        raise TrainingError(
+            f"{recipe.start} does not fit the recipe's model",
+            got=", ".join(wrong),
+            allowed=f"the shape of {recipe.name}",
+            remedy="start from weights of that shape, or set model.* to theirs",
+        )
