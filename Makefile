@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: toolchains demo torch-free test test-slow check format train-embedded native-check native-bench clean
+.PHONY: toolchains demo torch-free test test-slow check format native-check native-bench clean
 
 NATIVE := $(wildcard native/*.h native/*.cc native/isa/*) native/CMakeLists.txt
 
@@ -44,10 +44,6 @@ check: $(VENV)/.test  ## lint, format and types
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
-
-train-embedded: $(VENV)/.test  ## make the embedded model anew (about 40 minutes on two cores)
-	$(BIN)/quipu train quipu_recipes.embedded:installed_python --run runs/quipu-6m
-	$(BIN)/quipu export runs/quipu-6m src/quipu/weights/quipu-6m --force
 
 # The kernels as users get them, then under the sanitisers: addresses and undefined behaviour, threads.
 native-check:  ## build and test the C++ kernels (needs cmake and a C++20 compiler)
