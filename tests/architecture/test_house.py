@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "llm",
         "quipu",
     },
+    "__main__": {"cli"},
     "quipu": {"llm"},  # the package's own __init__: the public face
 }
 FORBIDDEN = {"utils", "util", "common", "helpers", "helper", "misc", "base", "manager"}

@@ -196,8 +196,8 @@ def test_training_is_a_command_that_goes_on_where_it_stopped(quipu, tmp_path, mo
     (tmp_path / "mine.py").write_text(
         "import small\ndef tiny(steps: int = 4):\n    return small.recipe(steps)\n"
     )
-    dry = quipu("train", "mine:tiny", "tokens=5120", "--dry-run")
-    assert json.loads(dry.out)["tokens"] == 5120
+    dry = quipu("train", "mine:tiny", "tokens=5120", "--dry-run", "--json")
+    assert json.loads(dry.out)["stages"][0]["recipe"]["tokens"] == 5120
     for _ in range(2):
         ran = quipu(
             "train", "mine:tiny", "steps=5", "--corpus", corpus, "--run", tmp_path / "run",

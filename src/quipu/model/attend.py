@@ -52,15 +52,6 @@ class PackedCausal:
         return out.transpose(1, 2).flatten(0, 1)
 
 
-def packed_causal(document_T: Tensor, row_tokens: int, *, half: bool) -> Attend:
-    """Attention of training: in half precision on a CUDA device, the kernel made for it."""
-    if document_T.is_cuda and half:
-        from quipu.model.varlen import Varlen  # newer than what inference asks of PyTorch
-
-        return Varlen(document_T, row_tokens)
-    return PackedCausal(document_T, row_tokens)
-
-
 def single_document(tokens: int, device: torch.device | None = None) -> PackedCausal:
     """Plain causal attention over one sequence."""
     return PackedCausal(torch.zeros(tokens, dtype=torch.int64, device=device))

@@ -43,7 +43,7 @@ class Machine:
     tensorboard: bool = True
 
 
-class Stopped(TrainingError):
+class StoppedError(TrainingError):
     """A run that was asked to stop (SIGTERM, Ctrl-C), and has saved its state."""
 
 
@@ -70,7 +70,7 @@ def train(
 
     `until` stops early after that many steps in all (0: at the end). Raises TrainingError if the
     folder belongs to another recipe, the data changed, a loss is no number or a checkpoint cannot
-    be written, and Stopped when asked to stop; the last checkpoint is intact then.
+    be written, and StoppedError when asked to stop; the last checkpoint is intact then.
     """
     with joined(machine.mesh, machine.device) as ranks:
         tokenizer = tokens_folder(corpus) / TOKENIZER
@@ -101,12 +101,13 @@ class _Run:
         self.learner = Learner(
             self._weights(dtype), recipe, ranks, micro_tokens=machine.micro_tokens
         )
+        # Checkpoints keep what is trained: what is frozen comes from the start each time.
+        if recipe.lora is not None or not checkpoint.saved(run):
+            start.fill(self.learner.weights, recipe)
+            self.learner.weights.publish()
         found = checkpoint.resume(run, self.learner)
         if found is not None:
             self.rows.check(found.facts["data"])
-        else:
-            start.fill(self.learner.weights, recipe)
-            self.learner.weights.publish()
         self.done = found.step if found else 0
         self.writer = checkpoint.Writer(
             run, ranks, keep=machine.keep, milestones=recipe.milestone_steps
@@ -129,6 +130,13 @@ class _Run:
         )
 
     def _check_rows(self) -> None:
+        if self.rows.tokenizer.vocab > self.recipe.model.vocab:
+            raise TrainingError(
+                f"{self.recipe.name} and the corpus do not go together",
+                got=f"shards of {self.rows.tokenizer.vocab:,} pieces",
+                allowed=f"up to model.vocab, {self.recipe.model.vocab:,}",
+                remedy="build the corpus with vocab= the model's, or set model.vocab",
+            )
         wanted = self.recipe.steps * self.recipe.batch_rows
         if self.rows.rows_total is not None and self.rows.rows_total < wanted:
             raise TrainingError(
@@ -190,7 +198,7 @@ class _Run:
         if ended:
             self.writer.finish()
         if stop and self.done < last:
-            raise Stopped(
+            raise StoppedError(
                 f"stopped after step {self.done} of {self.recipe.steps}",
                 remedy="its state is saved: the same command goes on",
             )

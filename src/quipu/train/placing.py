@@ -15,6 +15,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from quipu.config import ModelConfig
+from quipu.errors import UsageError
 from quipu.model.attend import Attend
 from quipu.model.plan import tensor_parallel
 from quipu.model.rope import frequencies
@@ -164,6 +165,13 @@ def place(
 
     `recompute` keeps the inputs of blocks only and computes the rest again in the backward pass.
     """
+    if adapt is not None and ranks.shape.tensor > 1:
+        raise UsageError(
+            "adapters on matrices that are split",
+            got=f"tensor={ranks.shape.tensor}",
+            allowed="tensor=1",
+            remedy="share out rows instead: --mesh data=N",
+        )
     with torch.device("meta"):
         model = Transformer(config)
         if adapt is not None:

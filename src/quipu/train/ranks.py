@@ -5,6 +5,7 @@ together share out weights, gradients and optimiser state (FSDP2). `tensor` spli
 each block. Processes come from torchrun; without it there is one.
 """
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,7 +102,7 @@ def launched_world() -> int:
 
 @contextmanager
 def joined(shape: MeshShape, device: str) -> Iterator[Ranks]:
-    """Meet the other processes, and leave them at the end.
+    """Meet the other processes, which stay together until they end.
 
     Raises UsageError unless the mesh has as many places as there are processes.
     """
@@ -122,12 +123,12 @@ def joined(shape: MeshShape, device: str) -> Iterator[Ranks]:
     if local.type == "cuda":
         local = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(local)
-    # gloo beside nccl: checkpoints are written by processors.
-    dist.init_process_group("gloo" if local.type == "cpu" else "cpu:gloo,cuda:nccl")
-    try:
-        yield _meshed(shape, local, rank)
-    finally:
-        dist.destroy_process_group()
+    if not dist.is_initialized():
+        # gloo beside nccl: checkpoints are written by processors. The group outlives this run: the
+        # next stage of a chain goes on with it, for meeting a second time on one port is a race.
+        dist.init_process_group("gloo" if local.type == "cpu" else "cpu:gloo,cuda:nccl")
+        atexit.register(dist.destroy_process_group)
+    yield _meshed(shape, local, rank)
 
 
 def _meshed(shape: MeshShape, device: torch.device, rank: int) -> Ranks:

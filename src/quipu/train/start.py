@@ -17,6 +17,9 @@ from quipu.train.lora import A, B, initial_adapter, merged
 from quipu.train.placing import Weights
 from quipu.train.recipe import TrainRecipe
 
+VOCABULARY = ("tok_embeddings.weight", "output.weight")
+INFILLING_PIECES = 16  # what Code Llama's vocabulary has more than Llama 2's
+
 
 def fill(weights: Weights, recipe: TrainRecipe) -> None:
     """Give a placed model the weights its recipe begins with, one at a time.
@@ -25,7 +28,7 @@ def fill(weights: Weights, recipe: TrainRecipe) -> None:
     """
     if recipe.start:
         _check(recipe)
-        found = whole_weights(Path(recipe.start))
+        found = _fitted(recipe, whole_weights(Path(recipe.start)))
     else:
         found = _fresh(recipe)
     for name, weight in found:
@@ -38,6 +41,20 @@ def fill(weights: Weights, recipe: TrainRecipe) -> None:
 def _fresh(recipe: TrainRecipe) -> Iterator[tuple[str, Tensor]]:
     for name, shape in weight_shapes(recipe.model):
         yield name, initial_value(recipe.model, name, shape, recipe.seed)
+
+
+def _fitted(
+    recipe: TrainRecipe, found: Iterator[tuple[str, Tensor]]
+) -> Iterator[tuple[str, Tensor]]:
+    """Weights with the recipe's vocabulary: the pieces of infilling come last, and come or go."""
+    for name, weight in found:
+        if name in VOCABULARY and weight.shape[0] != recipe.model.vocab:
+            shape = (recipe.model.vocab, recipe.model.dim)
+            whole = initial_value(recipe.model, name, shape, recipe.seed)
+            kept = min(weight.shape[0], shape[0])
+            whole[:kept] = weight[:kept]
+            weight = whole
+        yield name, weight
 
 
 def whole_weights(start: Path) -> Iterator[tuple[str, Tensor]]:
@@ -70,13 +87,15 @@ def config_of(start: Path) -> ModelConfig:
 
 
 def _check(recipe: TrainRecipe) -> None:
-    """Shapes must agree; context and rotary base are what a stage may change."""
+    """Shapes must agree; a stage may change context, rotary base and the pieces of infilling."""
     found = config_of(Path(recipe.start))
     wrong = [
         f"{name} {getattr(found, name)}"
-        for name in ("dim", "layers", "heads", "kv_heads", "ffn", "vocab", "head_size", "tied")
+        for name in ("dim", "layers", "heads", "kv_heads", "ffn", "head_size", "tied")
         if getattr(found, name) != getattr(recipe.model, name)
     ]
+    if abs(found.vocab - recipe.model.vocab) not in (0, INFILLING_PIECES):
+        wrong.append(f"vocab {found.vocab}")
     if wrong:
         raise TrainingError(
             f"{recipe.start} does not fit the recipe's model",

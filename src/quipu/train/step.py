@@ -13,7 +13,8 @@ from torch.distributed.tensor import DTensor
 
 from quipu.data.packing import NO_TARGET, Row
 from quipu.errors import TrainingError
-from quipu.model.attend import Attend, packed_causal
+from quipu.model.attend import Attend, PackedCausal
+from quipu.model.varlen import Varlen
 from quipu.train.context import SharedContext, local_places
 from quipu.train.muon import Muon, local
 from quipu.train.placing import Weights
@@ -196,8 +197,10 @@ class Learner:
             yield tokens, positions, SharedContext(document_T, row, group, rank), targets
 
     def _attend(self, document_T: Tensor) -> Attend:
-        half = self.recipe.dtype == "bfloat16"
-        return packed_causal(document_T, self.recipe.data.row_tokens, half=half)
+        row = self.recipe.data.row_tokens
+        if document_T.is_cuda and self.recipe.dtype == "bfloat16":
+            return Varlen(document_T, row)
+        return PackedCausal(document_T, row)
 
     @torch.no_grad()
     def loss(self, batch: Row) -> tuple[float, int]:

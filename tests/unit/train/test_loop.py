@@ -17,7 +17,7 @@ from quipu.cli.recipes import override
 from quipu.errors import DataError, TrainingError, UsageError
 from quipu.train import checkpoint, start
 from quipu.train.export import export
-from quipu.train.loop import Machine, Stopped, train
+from quipu.train.loop import Machine, StoppedError, train
 
 MACHINE = Machine(compiled=False, save_every_s=1e9, tensorboard=False)
 
@@ -162,7 +162,7 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_from_there(tmp_path, corpu
     running = train(small.recipe(6), tmp_path, corpus, MACHINE)
     assert [next(running).step, next(running).step] == [1, 2]
     os.kill(os.getpid(), which)
-    with pytest.raises(Stopped, match="after step 3 of 6"):
+    with pytest.raises(StoppedError, match="after step 3 of 6"):
         next(running)
     assert [one.step for one in checkpoint.saved(tmp_path)] == [3]
     assert run(small.recipe(6), tmp_path, corpus)[0].step == 4
@@ -214,3 +214,24 @@ def test_settings_change_a_recipe_and_wrong_ones_are_named():
     for wrong in ("tokens", "nonsense=1", "tokens=many", "data.nonsense=1", "data.sources=1"):
         with pytest.raises(UsageError):
             override(recipe, [wrong])
+
+
+def test_a_start_may_have_16_pieces_more_or_less_and_keeps_the_others(tmp_path, corpus):
+    run(small.recipe(2), tmp_path / "one", corpus)
+    wider = replace(small.MODEL, vocab=small.VOCAB + 16)
+    recipe = small.recipe(1, model=wider, start=str(tmp_path / "one"))
+    run(recipe, tmp_path / "wider", corpus)
+    assert weights(tmp_path / "wider")["output.weight"].shape[0] == small.VOCAB + 16
+    back = small.recipe(1, start=str(tmp_path / "wider"))
+    assert run(back, tmp_path / "back", corpus)[0].loss < 5.7
+    odd = small.recipe(
+        1, model=replace(small.MODEL, vocab=small.VOCAB + 5), start=str(tmp_path / "one")
+    )
+    with pytest.raises(TrainingError, match="vocab 360"):
+        run(odd, tmp_path / "odd", corpus)
+
+
+def test_a_corpus_with_more_pieces_than_the_model_is_refused(tmp_path, corpus):
+    narrow = small.recipe(1, model=replace(small.MODEL, vocab=300))
+    with pytest.raises(TrainingError, match="360 pieces"):
+        run(narrow, tmp_path, corpus)

@@ -1,10 +1,7 @@
 """quipu train: run a recipe, or a chain of them."""
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from quipu.cli.recipes import find_recipe, override
+from quipu.cli.train.dry_run import add_options, dry_run, present
 from quipu.errors import QuipuError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ folder per stage. Ctrl-C (or SIGTERM) saves after the step and stops; the same c
 examples:
   quipu train quipu_recipes.tiny:chain --corpus corpora/tiny --run runs/tiny
   quipu train quipu_recipes.tiny:chain --corpus corpora/tiny code.tokens=2e6 --run runs/longer
+  quipu train quipu_recipes.code_llama:code size=13b --dry-run --on H100 --devices 64
   torchrun --nproc-per-node 8 -m quipu train MODULE:FUNCTION --corpus FOLDER --device cuda
   torchrun --nproc-per-node 8 -m quipu train MODULE:FUNCTION --corpus FOLDER --mesh data=2,tensor=4
   quipu export runs/tiny models/tiny && quipu complete 'import os' --model models/tiny
@@ -79,18 +78,19 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         metavar="SECONDS",
         help="between checkpoints (default 60)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the recipe and its size only")
     parser.add_argument(
         "--no-compile",
         action="store_true",
         help="without torch.compile: starts sooner, runs slower",
     )
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, with progress on stderr; print the run folder."""
     try:
+        from quipu.train import budget
         from quipu.train.loop import Machine
         from quipu.train.ranks import MeshShape, launched_world
         from quipu.train.recipe import Chain, TrainRecipe
@@ -102,23 +102,25 @@ def run(args: argparse.Namespace) -> int:
     recipe, settings = find_recipe(args.recipe, kinds, args.settings)
     recipe = override(recipe, settings)
     stages = recipe.stages if isinstance(recipe, Chain) else (recipe,)
-    if args.dry_run:
-        for stage in stages:
-            print(json.dumps(asdict(stage), indent=1, default=str))
-            print(size_line(stage), file=sys.stderr)
-        return 0
-    if args.corpus is None:
-        raise UsageError(
-            "what to train on", got="no --corpus", allowed="a folder of quipu data build"
-        )
+    devices = args.devices if args.dry_run and args.devices else launched_world()
     machine = Machine(
         device=args.device,
-        mesh=MeshShape.parse(args.mesh, launched_world()),
+        mesh=MeshShape.parse(args.mesh, devices),
         micro_tokens=args.micro_tokens,
         compiled=not args.no_compile,
         recompute=args.recompute,
         save_every_s=args.save_every,
     )
+    if args.dry_run:
+        return dry_run(recipe.name, stages, machine, args)
+    if args.corpus is None:
+        raise UsageError(
+            "what to train on", got="no --corpus", allowed="a folder of quipu data build"
+        )
+    device = present(args.device)
+    for stage in stages:
+        budget.check_mesh(stage, machine.mesh)
+        budget.refuse(stage, machine, device)
     folder = args.folder or Path("runs") / recipe.name
     for stage, place in places(recipe, folder):
         watch(stage, place, args.corpus, machine)

@@ -33,6 +33,7 @@ class Rows(Protocol):
     """What a run trains on: rows by their number, and in words what they depend on."""
 
     identity: dict[str, str]
+    tokenizer: Tokenizer
 
     @property
     def rows_total(self) -> int | None:

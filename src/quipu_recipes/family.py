@@ -1,0 +1,157 @@
+"""Our own small models: code and infilling, then long context, then Python with exercises.
+
+    60m   50M matrix parameters, 755M tokens: 3e17 FLOPs, half an hour of one H200
+    6m    for processors: fp32, short rows, a small vocabulary (build its corpus with vocab=4096)
+
+The order differs from Code Llama's Python models, which get their context last: here the last
+stage is the one in which the learning rate ends, and it shall end on what is asked of the model.
+"""
+
+from dataclasses import dataclass, replace
+
+from quipu.config import SIZES, ModelConfig
+from quipu.data.loading.mixture import Infilling, LoaderRecipe, Source
+from quipu.errors import UsageError
+from quipu.train.recipe import Chain, LearningRate, Optimisation, TrainRecipe
+
+OTHERS = ("cpp", "java", "php", "typescript", "csharp", "bash")
+# Half of the samples, half of those in each order, as is usual since StarCoder: 0.9, as Code Llama
+# has it, infills no better and completes worse (DeepSeek-Coder). Half of the middles are stretches
+# of syntax, which is what editors ask for; half are any characters, so that words may be cut.
+INFILLING = Infilling(rate=0.5, spm=0.5, syntax=0.5)
+LONG, PYTHON = 0.03, 0.20  # shares of all tokens; code has the rest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What differs between the sizes."""
+
+    model: ModelConfig
+    tokens: int
+    batch_tokens: int
+    row_tokens: int
+    long_tokens: int  # of a row at last
+    optimisation: Optimisation
+    dtype: str
+    warmup_steps: int
+
+
+FAMILY = {
+    "60m": Size(
+        model=SIZES["quipu-60m"],
+        tokens=755_000_000,
+        batch_tokens=2**18,
+        row_tokens=1_024,
+        long_tokens=16_384,
+        # Muon is scaled to AdamW's updates: 0.02 on its author's scale, for matrices of this width,
+        # is lr * 0.2 * sqrt(640), so 4e-3. 3e-3 is what OLMo's ladder has for AdamW.
+        # The corpus is read several times: more decay than the usual 0.1 (arXiv 2509.14786).
+        optimisation=Optimisation(matrix_lr=4e-3, other_lr=3e-3, weight_decay=0.2),
+        dtype="bfloat16",
+        warmup_steps=80,
+    ),
+    "6m": Size(
+        model=replace(SIZES["quipu-6m"], context=512),
+        tokens=13_000_000,
+        batch_tokens=4_096,  # in so short a run it is steps that are scarce
+        row_tokens=512,
+        long_tokens=1_024,
+        optimisation=Optimisation(matrix_lr=4e-3, other_lr=2e-3),
+        dtype="float32",  # many processors have no bf16
+        warmup_steps=50,
+    ),
+}
+
+
+def code(size: str = "60m", tokens: int = 0) -> TrainRecipe:
+    """Code with infilling; `tokens` of the whole chain, 0 for the size's own."""
+    how = _size(size)
+    recipe = _stage("code", how, _tokens(how, tokens, 1 - LONG - PYTHON))
+    # The rate stays at its peak: the stages that follow bring it down.
+    return replace(
+        recipe, learning_rate=LearningRate(warmup_steps=how.warmup_steps, decay=0.1, floor=0.5)
+    )
+
+
+def long_context(size: str = "60m", tokens: int = 0) -> TrainRecipe:
+    """Longer rows of whole packages in import order, at theta 1e6."""
+    how = _size(size)
+    recipe = _stage("long", how, _tokens(how, tokens, LONG))
+    sources = tuple(
+        replace(source, packages=source.group == "python") for source in recipe.data.sources
+    )
+    return replace(
+        _longer(recipe, how),
+        data=replace(recipe.data, sources=sources, row_tokens=how.long_tokens, seed=1),
+        optimisation=_slower(how, 0.5),  # where the code stage left it
+        learning_rate=LearningRate(warmup_steps=5, decay=0.1, floor=0.8),
+    )
+
+
+def python(size: str = "60m", tokens: int = 0) -> TrainRecipe:
+    """Python with exercises, half of it at the length that the model now has."""
+    how = _size(size)
+    recipe = _stage("python", how, _tokens(how, tokens, PYTHON))
+    sources = (
+        # Exercises are short and alike: 30 % is within what others found to help, not to overfit.
+        Source(group="python", weight=0.50),
+        Source(group="python", weight=0.10, packages=True),
+        Source(group="exercises", weight=0.30),
+        Source(group="text", weight=0.07),
+        Source(group="prose", weight=0.03),
+    )
+    return replace(
+        _longer(recipe, how),
+        data=replace(recipe.data, sources=sources, row_tokens=how.long_tokens, seed=2),
+        optimisation=_slower(how, 0.4),
+        learning_rate=LearningRate(warmup_steps=5, decay=1.0, floor=0.02),
+    )
+
+
+def chain(size: str = "60m", tokens: int = 0) -> Chain:
+    """All stages."""
+    stages = (code(size, tokens), long_context(size, tokens), python(size, tokens))
+    return Chain(name=f"quipu-{size}", stages=stages)
+
+
+def _stage(name: str, how: Size, tokens: int) -> TrainRecipe:
+    assert how.dtype in ("bfloat16", "float32")
+    return TrainRecipe(
+        name=name,
+        model=how.model,
+        data=LoaderRecipe(
+            sources=(
+                Source(group="python", weight=0.85),
+                *(Source(group=group, weight=round(0.05 / len(OTHERS), 6)) for group in OTHERS),
+                Source(group="text", weight=0.08),
+                Source(group="prose", weight=0.02),
+            ),
+            row_tokens=how.row_tokens,
+            infilling=INFILLING,
+        ),
+        tokens=tokens,
+        batch_tokens=how.batch_tokens,
+        optimisation=how.optimisation,
+        dtype="bfloat16" if how.dtype == "bfloat16" else "float32",
+        milestones=2,
+    )
+
+
+def _longer(recipe: TrainRecipe, how: Size) -> TrainRecipe:
+    return replace(recipe, model=replace(how.model, context=how.long_tokens, rope_theta=1e6))
+
+
+def _slower(how: Size, factor: float) -> Optimisation:
+    peak = how.optimisation
+    return replace(peak, matrix_lr=peak.matrix_lr * factor, other_lr=peak.other_lr * factor)
+
+
+def _tokens(how: Size, tokens: int, share: float) -> int:
+    steps = round((tokens or how.tokens) * share / how.batch_tokens)
+    return max(1, steps) * how.batch_tokens
+
+
+def _size(size: str) -> Size:
+    if size not in FAMILY:
+        raise UsageError("size", got=size, allowed=", ".join(FAMILY))
+    return FAMILY[size]
