@@ -31,6 +31,7 @@ RELATIVE = {"bf16": 0.03, "int8": 0.08, "int4": 0.08}
 
 TOP1_AGREEMENT = 0.99  # asked of us
 INT8_PERPLEXITY = 1.001  # asked of us, activations quantised too
+FILES = 72  # for it: the change reads 1.0006, within 0.00012; of 24 files within 0.0002
 
 SHAPES = {
     **llama.SHAPES,
@@ -244,7 +245,7 @@ def test_int8_costs_less_than_a_thousandth_of_perplexity_on_the_embedded_model()
     nats = {}
     for dtype in ("bfloat16", "int8"):
         with quipu.load(dtype=dtype) as llm:
-            nats[dtype] = np.concatenate([-llm.score(ids) for ids in own_code(llm, 24)])
+            nats[dtype] = np.concatenate([-llm.score(ids) for ids in own_code(llm, FILES)])
     assert np.exp((nats["int8"] - nats["bfloat16"]).mean()) <= INT8_PERPLEXITY
 
 
