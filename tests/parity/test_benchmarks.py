@@ -9,6 +9,7 @@ import pytest
 
 from quipu.evals.data import Source, read_sources
 from quipu.evals.registry import TASKS
+from quipu.evals.runner.judging import tried
 from quipu.evals.task import Measured, Score, Task
 from quipu.evals.tasks.apps import Apps
 from quipu.evals.tasks.cruxeval import CruxEval
@@ -16,6 +17,7 @@ from quipu.evals.tasks.multipl_e import MultiplE
 from quipu.evals.tasks.plus import Plus
 from quipu.sandbox.judge import Judge, missing, open_judge
 from quipu.sandbox.languages import LANGUAGES
+from quipu.sandbox.program import Limits
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 VECTORS = DATA / "check-vectors/1.5b-base"
@@ -74,9 +76,7 @@ def passes(judge, task, problem, answer):
     grade = task.grade(problem, answer)
     if isinstance(grade, Score):
         return grade.value == 1
-    outcome = judge.judge(
-        grade.language, grade.program, limits=grade.limits, complete=grade.complete
-    )
+    outcome = tried(judge, grade, Limits())
     assert outcome.status != "sandbox_error", outcome.detail
     return outcome.status == "passed"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quipu.sandbox.judge import Judge
-from quipu.sandbox.program import Limits
+from quipu.sandbox.program import Apart, Limits
 
 _LIMITS = Limits(cpu_s=2.0, wall_s=10.0, memory_bytes=512 * 2**20)
 _HONEST = "assert sum(range(10)) == 45\n"
@@ -19,10 +19,11 @@ SURVIVOR = "quipu-selftest-survivor"
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """A program that must not pass."""
+    """A program that must not pass: alone, or with tests of its function `answer`."""
 
     name: str
     program: str
+    tests: str = ""
 
 
 def attacks() -> Sequence[Attack]:
@@ -55,12 +56,24 @@ def attacks() -> Sequence[Attack]:
         "exit from a thread": _THREAD,
         "exit at the end of a test": _ATEXIT,
     }
-    return [Attack(name=name, program=source + "\n") for name, source in sources.items()]
+    deceiving = {
+        "an object equal to everything": _LIAR,
+        "walk frames to find the tests": _WALKING,
+        "find the tests in memory": _SEARCHING,
+        "say that the tests have passed": _SAYING,
+        "change what the tests call": "import builtins\nbuiltins.abs = lambda x: 0\nanswer = int",
+    }
+    return [
+        *(Attack(name=name, program=source + "\n") for name, source in sources.items()),
+        *(Attack(name=n, program=source + "\n", tests=_TESTS) for n, source in deceiving.items()),
+    ]
 
 
 def stopped(judge: Judge, attack: Attack) -> str:
     """What went wrong; empty if the attack was stopped and the sandbox still serves."""
-    outcome = judge.judge("python", attack.program, limits=_LIMITS, complete=True)
+    apart = Apart(program=attack.program, tests=attack.tests) if attack.tests else None
+    source = attack.program + attack.tests
+    outcome = judge.judge("python", source, limits=_LIMITS, complete=True, apart=apart)
     if outcome.status == "passed":
         return "succeeded"
     if outcome.status == "sandbox_error":
@@ -171,4 +184,42 @@ import os, threading
 threading.Thread(target=os._exit, args=(0,)).start()
 while True:
     pass
+"""
+_TESTS = "assert abs(answer(1) - 7431) < 1\nassert answer(1) == 7431\n"
+_LIAR = """
+class Liar:
+    def __eq__(self, other):
+        return True
+    def __lt__(self, other):
+        return True
+    def __sub__(self, other):
+        return self
+    def __abs__(self):
+        return self
+def answer(x):
+    return Liar()
+"""
+_WALKING = """
+import sys
+def answer(x):
+    return next(c for c in sys._getframe(1).f_code.co_consts if isinstance(c, int) and c > 1)
+"""
+_SEARCHING = r"""
+import ctypes, re
+def answer(x):
+    for line in open('/proc/self/maps'):
+        if 'rw' in line.split()[1] and '[v' not in line:
+            low, high = (int(n, 16) for n in line.split()[0].split('-'))
+            found = re.search(rb'answer.1. == (\d+)', ctypes.string_at(low, high - low))
+            if found:
+                return int(found[1])
+"""
+_SAYING = """
+import os
+for number in range(3, 64):
+    try:
+        os.write(number, b'+')
+    except OSError:
+        pass
+os._exit(0)
 """

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 from quipu.evals.data import Source
 from quipu.llm import LLM
 from quipu.request import Sampling
-from quipu.sandbox.program import Limits
+from quipu.sandbox.program import Apart, Limits
 from quipu.text.chat import Message
 from quipu.text.infill import Order
 
@@ -82,6 +82,7 @@ class Trial:
     stdin: str = ""
     expected_stdout: str | None = None  # compared after stripping trailing white space of lines
     complete: bool = False  # a Python program must reach its last statement
+    apart: Apart | None = None  # the tests that a Python program ends with, kept out of its reach
     limits: Limits | None = None
 
 

@@ -1,7 +1,9 @@
 """What a forked child does to itself before it runs a program: every layer, then the program."""
 
+import ast
 import atexit
 import ctypes
+import linecache
 import os
 import resource
 import signal
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from quipu.sandbox import landlock, seccomp
+from quipu.sandbox.apart import TESTS, judge
+from quipu.sandbox.plain import plain
 
 _NO_NEW_PRIVS = 38  # prctl
 _CAPABILITIES = struct.pack("<Ii", 0x20080522, 0)  # of this process, none of which it keeps
@@ -35,7 +39,7 @@ class Confinement:
 def become(
     command: dict[str, Any],
     confinement: Confinement,
-    environment: dict[str, str],
+    job: dict[str, Any],
     ends: tuple[int, int, int, int],
 ) -> NoReturn:
     """Turn this process, just forked, into the command. `ends`: stdin, stdout, stderr, the word.
@@ -65,13 +69,14 @@ def become(
             seccomp.install(confinement.filtering)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(job["environment"])
         if not command["warm"]:
             os.execvp(command["words"][0], command["words"])
     except BaseException as error:
         os.write(word, f"{type(error).__name__}: {error}".encode()[:200])
         os._exit(127)
-    _run_warm(command["words"][1:], word)
+    words, apart = command["words"][1:], job["apart"]
+    _run_warm(words, job["files"][words[0]] if apart else None, apart, word)
 
 
 def _close_all_but(rules: int | None) -> None:
@@ -96,29 +101,53 @@ def _limit(command: dict[str, Any]) -> None:
         resource.setrlimit(which, (soft, hard))
 
 
-def _run_warm(words: tuple[str, ...], word: int) -> NoReturn:
-    """Run a Python file as `python FILE` would, in this interpreter."""
-    code = 1
+def _run_warm(words: tuple[str, ...], source: bytes | None, apart: Any, word: int) -> NoReturn:
+    """Run a Python file as `python FILE` would, in this interpreter.
+
+    `source` and `apart`, of a program with tests: the file is not there, its text is given.
+    """
+    code, name = 1, words[0]
     try:
-        with open(words[0], "rb") as file:
-            source = file.read()
+        if source is None:
+            with open(name, "rb") as file:
+                source = file.read()
         sys.argv[:] = words
         sys.path[:] = [os.getcwd(), *(p for p in sys.path if "quipu" not in p)]
         module = types.ModuleType("__main__")
-        module.__dict__.update(__file__=words[0], __builtins__=__builtins__)
-        sys.modules["__main__"] = module
-        exec(compile(source, words[0], "exec"), module.__dict__)
+        module.__dict__.update(__file__=name, __builtins__=__builtins__)
+        if apart is None or _plain(apart["program"]):
+            sys.modules["__main__"] = module
+            exec(compile(source, name, "exec"), module.__dict__)
+        else:
+            judge(**apart)
         code = 0
     except SystemExit as leaving:
         word, code = -1, _exit_code(leaving.code)
     except BaseException as error:
-        inside = error.__traceback__ and error.__traceback__.tb_next
-        traceback.print_exception(type(error), error, inside)
         word = -1
+        _print(error, name, source if apart else None)
     _finish()
     if word >= 0:
         os.write(word, COMPLETE)
     os._exit(code)
+
+
+def _plain(program: str) -> bool:
+    try:
+        return plain(ast.parse(program))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def _print(error: BaseException, name: str, source: bytes | None) -> None:
+    """Print an exception with the program's own lines and those of its tests, no others."""
+    if source is not None:
+        text = source.decode(errors="replace")
+        linecache.cache[name] = (len(source), None, text.splitlines(keepends=True), name)
+    inside = error.__traceback__
+    while inside is not None and inside.tb_frame.f_code.co_filename not in (name, TESTS):
+        inside = inside.tb_next
+    traceback.print_exception(type(error), error, inside)
 
 
 def _exit_code(code: object) -> int:

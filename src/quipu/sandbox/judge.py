@@ -12,7 +12,7 @@ from quipu.errors import SandboxError, UsageError
 from quipu.sandbox.checker import CheckerError, TypeScript
 from quipu.sandbox.languages import LANGUAGES, Language, Tools
 from quipu.sandbox.local import LocalSandbox
-from quipu.sandbox.program import Limits, Outcome, Program, Sandbox
+from quipu.sandbox.program import Apart, Limits, Outcome, Program, Sandbox
 
 _HEADER = "#include <bits/stdc++.h>\n"
 _JARS = "javatuples-1.2.jar"
@@ -66,10 +66,12 @@ class Judge:
         stdin: bytes = b"",
         limits: Limits | None = None,
         complete: bool = False,
+        apart: Apart | None = None,
     ) -> Outcome:
         """The outcome of a program with its tests; exit code 0 has passed.
 
-        `complete`: a Python program must reach its last statement. Raises UsageError for a language
+        `complete`: a Python program must reach its last statement. `apart`: the tests that a Python
+        program ends with, to be kept out of its reach. Raises UsageError for a language
         that is not one of LANGUAGES, SandboxError if its tools are not installed.
         """
         known = LANGUAGES.get(language)
@@ -96,6 +98,7 @@ class Judge:
             commands=known.commands(text, self.tools, bounds),
             stdin=stdin,
             complete=complete and language == "python",
+            apart=apart if language == "python" else None,
             environment=known.environment,
         )
         return _told(known, self.sandbox.run(program))

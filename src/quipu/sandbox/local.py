@@ -200,6 +200,7 @@ def _message(program: Program, scratch: str) -> dict[str, Any]:
         "files": dict(program.files),
         "commands": [dataclasses.asdict(command) for command in program.commands],
         "stdin": program.stdin,
-        "complete": program.complete,
+        "complete": program.complete or program.apart is not None,
+        "apart": program.apart and dataclasses.asdict(program.apart),
         "environment": environment,
     }

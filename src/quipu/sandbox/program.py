@@ -35,17 +35,33 @@ class Command:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Apart:
+    """The tests of a Python program, for where they cannot share a process with it.
+
+    A program that is not plain (`plain`) could find what its tests expect, or change what they
+    mean. Then not the whole file runs, but `program` in one process and `tests` in another.
+    """
+
+    program: str  # all that the benchmark has not written, with what it needs
+    tests: str  # Python statements that use the program's functions by name; trusted
+    before: str = ""  # trusted definitions that the tests need beside the program's
+    names: tuple[str, ...] = ()  # those in `before` and of builtins that are the program's
+
+
+@dataclass(frozen=True, kw_only=True)
 class Program:
     """Files for an empty scratch folder, and commands to run there until one does not exit with 0.
 
     `stdin` is the last command's. `complete`: a warm program must reach its last statement, so that
-    leaving early with exit code 0 is not passing.
+    leaving early with exit code 0 is not passing. `apart`: the one file, its one warm command's, is
+    a program followed by its tests, and must complete.
     """
 
     files: Mapping[str, bytes]
     commands: tuple[Command, ...]
     stdin: bytes = b""
     complete: bool = False
+    apart: Apart | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

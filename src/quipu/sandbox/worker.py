@@ -26,9 +26,10 @@ from quipu.sandbox.confine import Confinement, become
 # What solutions import most; a fork has them for nothing. Not threading and random: they do things
 # of their own after each fork, which costs a third of a millisecond.
 PRELOADED = (
-    "abc", "atexit", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime",
-    "decimal", "enum", "fractions", "functools", "heapq", "io", "itertools", "json", "math",
-    "operator", "os", "re", "string", "sys", "time", "traceback", "types", "typing",
+    "abc", "ast", "atexit", "bisect", "collections", "contextlib", "copy", "dataclasses",
+    "datetime", "decimal", "enum", "fractions", "functools", "heapq", "io", "itertools", "json",
+    "linecache", "math", "operator", "os", "re", "string", "sys", "time", "traceback", "types",
+    "typing",
 )  # fmt: skip
 SCRATCH_FILES = 16384
 _OUT_OF_THE_WAY = 64  # a child puts other descriptors at 0 to 3
@@ -128,7 +129,7 @@ def run(job: dict[str, Any], confinement: Confinement) -> dict[str, Any]:
     """Write the files, run the commands until one does not exit with 0; the last one's outcome."""
     place = os.path.join(confinement.scratch, "work")
     os.mkdir(place, 0o755)
-    for name, data in job["files"].items():
+    for name, data in () if job["apart"] else job["files"].items():
         path = os.path.join(place, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "xb") as file:
@@ -167,7 +168,7 @@ def _run_command(
         child = os.fork()
         if child == 0:
             try:
-                become(command, confinement, job["environment"], (given, out_w, err_w, word_w))
+                become(command, confinement, job, (given, out_w, err_w, word_w))
             finally:
                 os._exit(127)
         for end in (out_w, err_w, word_w):

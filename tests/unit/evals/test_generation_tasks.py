@@ -8,6 +8,7 @@ import pytest
 from quipu.errors import DataError
 from quipu.evals.data import Source
 from quipu.evals.grading import contest
+from quipu.evals.grading.contestant import contestant
 from quipu.evals.task import Chat, Complete, Infill, Score, Trial
 from quipu.evals.tasks.apps import Apps
 from quipu.evals.tasks.gsm8k import SOURCE as GSM8K
@@ -148,7 +149,7 @@ def test_apps_runs_every_test(change):
 )
 def test_programs_are_given_standard_input(answer, right):
     try:
-        contest.check(answer, ["a b\n", ["c", "d"]], ["a b\n", "c d"], "")
+        contest.check(contestant(answer, ""), ["a b\n", ["c", "d"]], ["a b\n", "c d"], False)
         passed = True
     except (AssertionError, EOFError):
         passed = False
@@ -163,4 +164,4 @@ def test_a_malformed_problem_is_named():
 def test_an_object_that_claims_to_equal_everything_is_no_result():
     answer = "class E:\n    def __eq__(self, o): return True\ndef f(x): return E()"
     with pytest.raises(AssertionError):
-        contest.check(answer, [[1]], [2], "f")
+        contest.check(contestant(answer, "f"), [[1]], [2], True)

@@ -1,14 +1,15 @@
 """EvalPlus's verdict on a function: it must return what the reference returns, for every input.
 
-This module is also the first part of the judged program, so it needs nothing but Python, and runs
-before the answer does. An answer's values count only if they are of Python's own types: an object
-that claims to equal everything equals nothing here. Arrays and their scalars are taken as lists and
-numbers.
+This module is also the first part of the judging program, so it needs nothing but Python; the
+answer runs in another process (`sandbox.apart`). Its values count only if they are of Python's own
+types: an object that claims to equal everything equals nothing here. Arrays and their scalars are
+taken as lists and numbers.
 """
 
 import copy
 import math
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
 from typing import Any
 
 _ATOMS = (bool, int, float, complex, str, bytes, type(None))
@@ -24,15 +25,15 @@ SETS = {
 FOUND = {"check_str", "text_match_three", "text_starta_endb"}  # a match, or whatever is not None
 
 
-def check(entry: str, inputs: list[Any], reference: str, answer: str, atol: float) -> None:
-    """Raises AssertionError if the answer returns something else than the reference."""
+def check(
+    answered: Callable[..., Any], entry: str, inputs: list[Any], reference: str, atol: float
+) -> None:
+    """Raises AssertionError if the answer's function returns something else than the reference."""
     known: dict[str, Any] = {"__name__": "reference"}
     exec(reference, known)
     expected = [known[entry](*copy.deepcopy(given)) for given in inputs]
-    asked: dict[str, Any] = {"__name__": "answer"}
-    exec(answer, asked)
     for given, wanted in zip(inputs, expected, strict=True):
-        found = asked[entry](*copy.deepcopy(given))
+        found = answered(*copy.deepcopy(given))
         if entry in FOUND:  # which may return what re gives
             found = found if isinstance(found, bool) else found is not None
             wanted = wanted if isinstance(wanted, bool) else wanted is not None

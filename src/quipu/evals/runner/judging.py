@@ -108,6 +108,7 @@ def tried(judge: Judge, trial: Trial, limits: Limits) -> Outcome:
         stdin=trial.stdin.encode(errors="surrogatepass"),
         limits=trial.limits or limits,
         complete=trial.complete,
+        apart=trial.apart,
     )
     if outcome.status != "passed" or trial.expected_stdout is None:
         return outcome

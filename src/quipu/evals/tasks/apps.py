@@ -22,7 +22,7 @@ from typing import Any
 
 from quipu.errors import DataError
 from quipu.evals.data import Source
-from quipu.evals.grading import contest
+from quipu.evals.grading import contest, contestant
 from quipu.evals.task import (
     Chat,
     Complete,
@@ -35,7 +35,7 @@ from quipu.evals.task import (
     Trial,
 )
 from quipu.evals.tasks.lines import rows
-from quipu.sandbox.program import Limits
+from quipu.sandbox.program import Apart, Limits
 from quipu.text.chat import Message
 
 SHOTS = 2
@@ -151,12 +151,20 @@ class Apps:
             fenced = _FENCED.search(answer)
             answer = fenced[1] if fenced else answer
         tests = _tests(problem.facts)
-        values = (answer, tests["inputs"], tests["outputs"], _called(problem.facts))
-        text = (
+        name = _called(problem.facts)
+        program = f"{inspect.getsource(contestant)}\nanswered = contestant({answer!r}, {name!r})\n"
+        values = (tests["inputs"], tests["outputs"], bool(name))
+        judging = (
             f"{inspect.getsource(contest)}\nfrom math import inf, nan\n"
-            f"check({', '.join(map(repr, values))})\n"
+            f"check(answered, {', '.join(map(repr, values))})\n"
         )
-        return Trial(language="python", program=text, complete=True, limits=_LIMITS)
+        return Trial(
+            language="python",
+            program=program + judging,
+            complete=True,
+            apart=Apart(program=program, tests=judging),
+            limits=_LIMITS,
+        )
 
     def solution(self, problem: Problem) -> str | None:
         text = str(problem.facts["solution"])

@@ -25,7 +25,7 @@ from quipu.evals.task import (
     Trial,
 )
 from quipu.evals.tasks.lines import rows
-from quipu.sandbox.program import Limits
+from quipu.sandbox.program import Apart, Limits
 
 PAPER = "arXiv 2401.03065, table 1"
 SOURCE = Source(
@@ -155,13 +155,20 @@ class CruxEval:
             if f"f({facts['input']})" in given:
                 return Score(value=0, detail="repeats the call instead of its result")
             call, wanted = f"f({facts['input']})", given
+            tests = f"assert answered() == {call}\n"
         else:
             if "f(" not in given:
                 return Score(value=0, detail="no call of f")
             call, wanted = given, str(facts["output"])
+            tests = f"assert {wanted} == answered()\n"
         # The wanted output stands left, as in the published harness.
         text = f"{facts['code']}\nassert {wanted} == {call}\n"
-        return Trial(language="python", program=text, complete=True, limits=_LIMITS)
+        apart = Apart(
+            program=f"{facts['code']}\ndef answered():\n    return ({given}\n)\n",
+            tests=tests,
+            before=str(facts["code"]),
+        )
+        return Trial(language="python", program=text, complete=True, apart=apart, limits=_LIMITS)
 
     def _half(self, answer: str) -> str:
         """The part of the assertion that was asked for."""

@@ -26,6 +26,7 @@ from quipu.evals.task import (
     Trial,
 )
 from quipu.evals.tasks.lines import rows
+from quipu.sandbox.program import Apart
 
 PAPER = "arXiv 2308.12950, table 12"
 SOURCE = Source(
@@ -116,11 +117,11 @@ class Gsm8k:
 
     def grade(self, problem: Problem, answer: str) -> Grade:
         # What float() gives is a number, whatever an object claims to equal.
-        text = (
-            f"def solution():\n{answer}\n_found = solution()\n"
-            f"assert abs(float(_found) - {problem.facts['value']}) < 1e-3\n"
-        )
-        return Trial(language="python", program=text, complete=True)
+        program = f"def solution():\n{answer}\n"
+        value = problem.facts["value"]
+        tests = f"_found = solution()\nassert abs(float(_found) - {value}) < 1e-3\n"
+        apart = Apart(program=program, tests=tests)
+        return Trial(language="python", program=program + tests, complete=True, apart=apart)
 
     def solution(self, problem: Problem) -> str | None:
         return f"    return {problem.facts['value']}\n"

@@ -21,6 +21,7 @@ from quipu.evals.task import (
 )
 from quipu.evals.tasks.lines import rows
 from quipu.evals.tasks.python_stops import STOPS
+from quipu.sandbox.program import Apart
 
 PAPER = "arXiv 2308.12950, table 2"
 SOURCE = Source(
@@ -100,7 +101,8 @@ class HumanEval:
         return Complete(text=str(problem.facts["prompt"]))
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        return checked(problem, str(problem.facts["prompt"]) + answer)
+        prompt, solution = problem.facts["prompt"], problem.facts["canonical_solution"]
+        return checked(problem, f"{prompt}{answer}", f"{prompt}{solution}")
 
     def solution(self, problem: Problem) -> str | None:
         return str(problem.facts["canonical_solution"])
@@ -109,11 +111,12 @@ class HumanEval:
         return "    return NotImplemented\n"
 
 
-def checked(problem: Problem, program: str) -> Trial:
-    """A program followed by its HumanEval tests."""
-    facts = problem.facts
-    text = f"{program}\n{facts['test']}\ncheck({facts['entry_point']})\n"
-    return Trial(language="python", program=text, complete=True)
+def checked(problem: Problem, program: str, reference: str) -> Trial:
+    """A program followed by its HumanEval tests, some of which use functions of the prompt."""
+    entry = str(problem.facts["entry_point"])
+    tests = f"{problem.facts['test']}\ncheck({entry})\n"
+    apart = Apart(program=program, tests=tests, before=reference, names=(entry,))
+    return Trial(language="python", program=f"{program}\n{tests}", complete=True, apart=apart)
 
 
 def sampled(task: HumanEval, samples: int = 200) -> HumanEval:

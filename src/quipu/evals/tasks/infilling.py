@@ -94,7 +94,11 @@ class Infilling:
 
     def grade(self, problem: Problem, answer: str) -> Grade:
         facts = problem.facts
-        return checked(problem, f"{facts['prompt']}{answer}{facts['suffix']}")
+        program, reference = (
+            f"{facts['prompt']}{middle}{facts['suffix']}"
+            for middle in (answer, facts["canonical_solution"])
+        )
+        return checked(problem, program, reference)
 
     def solution(self, problem: Problem) -> str | None:
         return str(problem.facts["canonical_solution"])

@@ -24,6 +24,7 @@ from quipu.evals.task import (
     Trial,
 )
 from quipu.evals.tasks.lines import rows
+from quipu.sandbox.program import Apart
 from quipu.text.chat import Message
 
 PAPER = "arXiv 2308.12950, table 2"
@@ -36,6 +37,7 @@ SOURCE = Source(
 SHOTS, TESTED = (2, 3, 4), range(11, 511)
 _KEYS = ("text", "code", "task_id", "test_setup_code", "test_list", "challenge_test_list")
 _ASK = "You are an expert Python programmer, and here is your task: {task}"
+_DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.MULTILINE)
 _TAGGED = re.compile(r"\[PYTHON\](.*?)(?:\[/PYTHON\]|\Z)", re.DOTALL)
 _SCORES = {  # pass@1, pass@10, pass@100
     "Code Llama 7B": (41.4, 66.7, 82.5),
@@ -123,9 +125,11 @@ class Mbpp:
             tagged = _TAGGED.search(answer)
             answer = tagged[1] if tagged else answer
         facts = problem.facts
-        parts = (answer, facts["test_setup_code"], _tests(facts))
-        program = "\n".join(str(part) for part in parts) + "\n"
-        return Trial(language="python", program=program, complete=True)
+        tests = f"{facts['test_setup_code']}\n{_tests(facts)}\n"
+        names = tuple(_DEFINED.findall(str(facts["code"])))  # one is called sum
+        apart = Apart(program=answer, tests=tests, names=names)
+        program = f"{answer}\n{tests}"
+        return Trial(language="python", program=program, complete=True, apart=apart)
 
     def solution(self, problem: Problem) -> str | None:
         return str(problem.facts["code"])

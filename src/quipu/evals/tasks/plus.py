@@ -3,7 +3,7 @@
 Protocol of EvalPlus 0.3.1 for models that are not tuned: zero-shot, the prompt stripped and one
 line break, greedy, cut at its stop strings; prompt + answer is a module whose function must return
 for every input what the reference returns, within the problem's tolerance (`grading.plus`).
-Expected values are in none of the files: the reference runs first in the judged program. What
+Expected values are in none of the files: the reference runs beside the tests. What
 differs: EvalPlus also takes the answer apart and drops what the function does not need, and its
 time limit follows the reference's time on the machine; here nothing is dropped, and reference and
 answer have 60 s of CPU time for all inputs and 4 GiB. The contracts in the data bound inputs, and
@@ -30,7 +30,7 @@ from quipu.evals.task import (
     Trial,
 )
 from quipu.evals.tasks.lines import rows
-from quipu.sandbox.program import Limits
+from quipu.sandbox.program import Apart, Limits
 
 PAPER = "EvalPlus leaderboard, greedy"
 LIMITS = Limits(cpu_s=60, memory_bytes=4 * 2**30)
@@ -74,6 +74,17 @@ _SCORES = {  # pass@1 of HumanEval, HumanEval+, MBPP, MBPP+
     "Code Llama 70B": (55.5, 50.6),
     "Code Llama - Instruct 70B": (72.0, 65.9),
 }
+# The answer is a module of its own, and runs as that, not as a main program.
+_PROGRAM = """\
+_scope = {{"__name__": "answer"}}
+exec({answer!r}, _scope)
+
+
+def answered(*given):
+    return _scope[{entry!r}](*given)
+
+
+"""
 _ONCE, _TWICE = (
     {2, 116, 132, 143, 222, 261, 273, 394, 399, 421, 424, 429, 470, 560, 579, 596, 616, 630, 726,
      740, 744, 809},
@@ -145,12 +156,20 @@ class Plus:
         if self.kind == "mbpp":
             inputs = [typed(int(problem.id.rpartition("/")[2]), given) for given in inputs]
         reference = f"{facts['prompt']}{facts['canonical_solution']}"
-        values = (facts["entry_point"], inputs, reference, _asked(problem) + answer, facts["atol"])
-        text = (
+        entry = str(facts["entry_point"])
+        program = _PROGRAM.format(answer=_asked(problem) + answer, entry=entry)
+        values = (entry, inputs, reference, facts["atol"])
+        tests = (
             f"{inspect.getsource(plus)}\nfrom math import inf, nan\n"
-            f"check({', '.join(map(repr, values))})\n"
+            f"check(answered, {', '.join(map(repr, values))})\n"
         )
-        return Trial(language="python", program=text, complete=True, limits=LIMITS)
+        return Trial(
+            language="python",
+            program=program + tests,
+            complete=True,
+            apart=Apart(program=program, tests=tests),
+            limits=LIMITS,
+        )
 
     def solution(self, problem: Problem) -> str | None:
         return str(problem.facts["canonical_solution"])

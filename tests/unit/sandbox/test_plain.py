@@ -1,0 +1,85 @@
+"""What may share a process with its tests, and what may not."""
+
+import ast
+
+import pytest
+
+from quipu.sandbox.plain import plain
+
+NOT_PLAIN = [
+    "import math\nm = math",
+    "import math\nmath.fabs = abs",
+    "from math import pi as len",
+    "import re\nre.enum.sys",
+    "import os",
+    "import os.path",
+    "from . import x",
+    "import numpy as np",
+    "from functools import wraps",
+    "from typing import get_origin",
+    "import operator\noperator.attrgetter",
+    "type(type(1))('A', (), {})",
+    "t = type",
+    "'{0.__globals__}'.format(f)",
+    "f = str.format",
+    "'a'.format_map({})",
+    "getattr(1, 'x')",
+    "eval('1')",
+    "exec",
+    "open('x')",
+    "globals()",
+    "vars()",
+    "__builtins__",
+    "x.__class__",
+    "x._y",
+    "e.tb_frame",
+    "class A:\n    def __eq__(s, o): return True",
+    "class A:\n    __eq__ = lambda s, o: True",
+    "class A(metaclass=type): pass",
+    "@f\nclass A: pass",
+    "def f():\n    global abs\n    abs = 1",
+    "len = 1",
+    "def f(): pass\nf = 2",
+    "for abs in []: pass",
+    "[(len := 1) for _ in '']",
+    "match x:\n    case object(__class__=c): pass",
+    "async def f(): await x",
+    "def f(): pass\ndef g():\n    global f\n    f = 1",
+    "math = 1",
+    "class math: pass",
+    "exit()",
+    "raise SystemExit",
+    "def f(__class__): pass",
+    "import math as re\nimport re",
+    "from collections import *\nabc.x",
+    "try: pass\nexcept Exception as len: pass",
+    "x.__init__.__globals__",
+    "from random import _os",
+]
+
+
+@pytest.mark.parametrize("source", NOT_PLAIN)
+def test_what_could_reach_the_tests_is_not_plain(source):
+    if source.endswith("abc.x"):
+        assert plain(ast.parse(source))  # a star brings none of its modules
+        return
+    assert not plain(ast.parse(source))
+
+
+PLAIN = [
+    "import math, re\ndef f(x):\n    return math.sqrt(x) if re.match('a', 'b') else x",
+    "from typing import List, Optional\nfrom collections import Counter, deque\nx = Counter()",
+    "class A(Exception):\n    def __init__(self):\n        super().__init__()\n        self.x = 1",
+    "def f(x):\n    sum = 0\n    for list in x:\n        sum += list\n    return sum",
+    "def f(x):\n    return type(x) == int or type(x) in (int, float) or x.copy()",
+    "'{:.2f} {}'.format(1, 2)",
+    "import sys\nsys.setrecursionlimit(9)\nx = sys.maxsize",
+    "if __name__ == '__main__':\n    print(1)",
+    "import datetime\ndatetime.datetime(2000, 1, 1)",
+    "node = f()\nnode.next.next = None",
+]
+
+
+@pytest.mark.parametrize("source", PLAIN)
+def test_what_solutions_are_made_of_is_plain(source):
+    assert plain(ast.parse(source))
