@@ -50,6 +50,24 @@ def remedy(language: Language) -> str:
     return " && ".join(commands)
 
 
+def required(name: str) -> Language:
+    """A language that can be judged here.
+
+    Raises UsageError for one that is not one of LANGUAGES, SandboxError for one without its tools.
+    """
+    language = LANGUAGES.get(name)
+    if language is None:
+        raise UsageError("language", got=name, allowed=", ".join(LANGUAGES))
+    lacking = missing(language)
+    if lacking:
+        raise SandboxError(
+            f"{name} programs cannot be judged here",
+            got=f"no {', no '.join(lacking)}",
+            remedy=remedy(language),
+        )
+    return language
+
+
 class Judge:
     """Builds and runs whole programs. Safe to call from several threads."""
 
@@ -74,16 +92,7 @@ class Judge:
         program ends with, to be kept out of its reach. Raises UsageError for a language
         that is not one of LANGUAGES, SandboxError if its tools are not installed.
         """
-        known = LANGUAGES.get(language)
-        if known is None:
-            raise UsageError("language", got=language, allowed=", ".join(LANGUAGES))
-        lacking = missing(known)
-        if lacking:
-            raise SandboxError(
-                f"{language} programs cannot be judged here",
-                got=f"no {', no '.join(lacking)}",
-                remedy=remedy(known),
-            )
+        known = required(language)
         text = source
         if language == "typescript":
             checked = self._checked(source)

@@ -16,7 +16,7 @@ from quipu.evals.runner.scores import Scores, Tally
 from quipu.evals.runner.settings import Settings
 from quipu.evals.task import Decoding, Measured, Problem, Task, Trial
 from quipu.llm import LLM
-from quipu.sandbox.judge import Judge
+from quipu.sandbox.judge import Judge, required
 
 _TICK_S = 0.2
 
@@ -65,6 +65,8 @@ def run(
     prompts = prompts_hash(map(task.prompt, problems))
     asked = problems[: settings.limit]
     languages = _languages(task, problems)
+    for language in languages:
+        required(language)  # before the model is asked for hours
     judge = open_judge() if languages else None
     try:
         kept = Folder(place)
@@ -94,7 +96,11 @@ def run(
 def _languages(task: Task, problems: Sequence[Problem]) -> list[str]:
     """Languages of the programs that answers become, from the first problem of each group."""
     firsts = {problem.group: problem for problem in reversed(problems)}
-    grades = [task.grade(problem, "") for problem in firsts.values()]
+    # Some answers get a value at once, an empty one say, where others become programs.
+    answers = [
+        (p, text) for p in firsts.values() for text in ("", task.solution(p), task.mutant(p))
+    ]
+    grades = [task.grade(problem, text) for problem, text in answers if text is not None]
     return sorted({grade.language for grade in grades if isinstance(grade, Trial)})
 
 
