@@ -19,6 +19,8 @@ from quipu.evals.tasks.mbpp import Mbpp
 from quipu.evals.tasks.multipl_e import MultiplE
 from quipu.evals.tasks.perplexity import Perplexity
 from quipu.evals.tasks.plus import Plus
+from quipu.evals.tasks.repobench import LANGUAGES as REPOBENCH
+from quipu.evals.tasks.repobench import RepoBench
 from quipu.evals.tasks.santacoder import SantaCoder
 from quipu.text.infill import Order
 
@@ -48,6 +50,7 @@ _ALL: tuple[Task | Measured, ...] = (
     Apps(source=_APPS, zero_shot=True),
     Docstring(),
     *(Lcc(language=language, narrow=narrow) for language in LANGUAGES for narrow in (False, True)),
+    *(RepoBench(language=language) for language in REPOBENCH),
     KeyRetrieval(),
     KeyRetrieval(filler=FILLER),
     Perplexity(),

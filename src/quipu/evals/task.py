@@ -27,9 +27,13 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Complete:
-    """Continue a text, to the byte: nothing is stripped."""
+    """Continue a text, to the byte: nothing is stripped.
+
+    `cut`: where it is longer than the model's context, it loses lines at its beginning.
+    """
 
     text: str
+    cut: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

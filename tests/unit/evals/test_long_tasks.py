@@ -61,7 +61,7 @@ def test_a_docstring_is_asked_for_between_its_quotes():
 def test_the_next_line_is_matched_and_likeness_measured():
     task = Lcc(language="python")
     (problem,) = task.problems({"python.jsonl": lines({"context": "a\n", "gt": "    b = a"})})
-    assert task.prompt(problem) == Complete(text="a\n")
+    assert task.prompt(problem) == Complete(text="a\n", cut=True)
     score = task.grade(problem, "\n    b = a\nc")
     assert isinstance(score, Score)
     assert (score.value, score.measures["BLEU"], score.measures["similarity"]) == (1, 1, 1)

@@ -134,7 +134,8 @@ def _ask(llm: LLM, prompt: Prompt, decoding: Decoding, seed: int) -> Asked:
     sampling = decoding.sampling(seed)
     match prompt:
         case Complete():
-            return llm.ask_complete(prompt.text, sampling, heal=decoding.heal)
+            text = fitted(llm, prompt.text, decoding.max_tokens) if prompt.cut else prompt.text
+            return llm.ask_complete(text, sampling, heal=decoding.heal)
         case Infill():
             return llm.ask_infill(
                 prompt.prefix, prompt.suffix, sampling, order=prompt.order, heal=decoding.heal
@@ -143,3 +144,12 @@ def _ask(llm: LLM, prompt: Prompt, decoding: Decoding, seed: int) -> Asked:
             return llm.ask_chat(prompt.messages, sampling)
         case _:
             assert_never(prompt)
+
+
+def fitted(llm: LLM, text: str, answer_tokens: int) -> str:
+    """As many whole lines of a text's end as leave room for an answer in the model's context."""
+    room = llm.info.context - answer_tokens - 1  # BOS
+    while (size := len(llm.tokenizer.encode(text))) > room > 0:
+        rest = text[max(len(text) * (size - room) // size, 1) :]
+        text = rest.partition("\n")[2] or rest
+    return text

@@ -6,7 +6,7 @@ is removed; only the first line of an answer that is not empty counts. The paper
 and 512 files, evened out by length) was never published, so its scores stand beside others' files
 for orientation only. It does not say which BLEU: here that of `grading.bleu.lines`. In place of
 4,000 tokens, which differ by tokenizer, the narrow tasks show the last 12,000 characters, from the
-beginning of a line.
+beginning of a line. What does not fit a model's context is left out, line by line.
 
 The files are the user's: JSON lines with `context` and `gt`. `held_out` makes such rows of any
 documents.
@@ -98,7 +98,7 @@ class Lcc:
         text = str(problem.facts["context"])
         if self.narrow and len(text) > NARROW:
             text = text[-NARROW:].partition("\n")[2] or text[-NARROW:]
-        return Complete(text=text)
+        return Complete(text=text, cut=True)
 
     def grade(self, problem: Problem, answer: str) -> Grade:
         return graded(answer, str(problem.facts["gt"]))

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,22 @@ from conformance.vocabulary import model_file
 from quipu import jsonl
 from quipu.backend.open import open_backend
 from quipu.backend.protocol import Backend
-from quipu.errors import AbilityError, BackendError, QuipuError, UsageError
+from quipu.errors import (
+    AbilityError,
+    BackendError,
+    DataError,
+    QuipuError,
+    SandboxError,
+    UsageError,
+)
+from quipu.evals.report.facts import gather
+from quipu.evals.report.page import html, machine, markdown
 from quipu.evals.runner.generate import seed_of
 from quipu.evals.runner.run import run
 from quipu.evals.runner.settings import Settings
-from quipu.evals.task import Decoding
+from quipu.evals.task import Complete, Decoding, Score
 from quipu.llm import LLM
+from quipu.sandbox import judge as judge_module
 from small_task import SOURCE, Measuring, Model, Small, lines
 
 ROOT = Path(small_task.__file__).parent
@@ -157,8 +167,8 @@ def test_a_run_killed_anywhere_ends_the_same(tmp_path):
         words = [sys.executable, small_task.__file__, folder, data, parallel]
         return subprocess.Popen([str(word) for word in words], env=environment)
 
-    assert start(tmp_path / "whole", 1).wait(60) == 0
-    killed = tmp_path / "killed" / "small-program"
+    assert start(tmp_path / "whole/run", 1).wait(60) == 0
+    killed = tmp_path / "killed/run/small-program"
     for count in (1, 15, 30):
         process = start(killed.parent, 5)
         while process.poll() is None and _count(killed / "samples.jsonl") < count:
@@ -169,7 +179,10 @@ def test_a_run_killed_anywhere_ends_the_same(tmp_path):
         file.write(b'{"problem": "S/5", "sam')  # as a kill within a write leaves it
     assert start(killed.parent, 3).wait(60) == 0
     for name in ("samples", "outcomes"):
-        assert lines(killed, name) == lines(tmp_path / "whole/small-program", name)
+        assert lines(killed, name) == lines(tmp_path / "whole/run/small-program", name)
+    reports = [gather([tmp_path / each / "run"]) for each in ("killed", "whole")]
+    for text in (markdown, machine, html):
+        assert text(reports[0]) == text(reports[1])
 
 
 def _count(path: Path) -> int:
@@ -296,6 +309,74 @@ def test_a_full_disk_is_told_and_finished_work_kept(ran, place, monkeypatch):
             ran(samples=4)
     ran(samples=4)
     assert len(lines(place, "samples")) == len(lines(place, "outcomes")) == 24
+
+
+def test_a_missing_toolchain_is_told_before_anything_is_asked(ran, tmp_path, monkeypatch):
+    monkeypatch.setattr(judge_module.shutil, "which", lambda _: None)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Compiled(Small):
+        def grade(self, problem, answer):
+            return replace(super().grade(problem, answer), language="cpp")
+
+    model = Model()
+    with pytest.raises(SandboxError, match=r"no g\+\+; apt-get install -y g\+\+"):
+        ran(Compiled(), model)
+    assert model.asked == []
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"other", "is not the one that this task is defined on"), (None, "no such file")],
+)
+def test_a_wrong_data_file_is_told_and_finished_work_kept(ran, tmp_path, place, data, message):
+    ran(samples=2, limit=3)
+    before = lines(place, "samples")
+    path, model = tmp_path / "data" / SOURCE.path, Model()
+    path.write_bytes(data) if data else path.unlink()
+    settings = Settings(data=tmp_path / "data", samples=2)
+    with pytest.raises(DataError, match=message):
+        run(
+            Small(), LLM(model), tmp_path / "run", settings, lambda _: None,
+            open_judge=small_task.judge,
+        )  # fmt: skip
+    assert model.asked == []
+    assert lines(place, "samples") == before
+    ran(samples=2)
+    assert len(lines(place, "outcomes")) == 12
+
+
+def test_a_judge_is_opened_where_only_some_answers_become_programs(ran, place):
+    @dataclass(frozen=True, kw_only=True)
+    class Picky(Small):
+        def grade(self, problem, answer):
+            return super().grade(problem, answer) if answer.strip() else Score(value=0)
+
+    ran(Picky())
+    assert {line["status"] for line in lines(place, "outcomes")} == {"passed", "failed"}
+
+
+def test_a_text_that_may_be_cut_loses_lines_at_its_beginning(ran):
+    @dataclass(frozen=True, kw_only=True)
+    class Long(Small):
+        def prompt(self, _problem):
+            return Complete(text="first line\n" + "a = 1\n" * 200, cut=True)
+
+    model = Model(context=200)
+    ran(Long(), model, limit=1)
+    (request,) = model.asked
+    assert 100 < len(request.prompt) <= 200 - 24
+    text = model.tokenizer.decode(list(request.prompt[1:]))
+    assert text == "a = 1\n" * text.count("\n")
+
+
+def test_a_malformed_line_of_a_run_is_named(ran, place):
+    ran()
+    with (place / "samples.jsonl").open("a") as file:
+        file.write('{"problem": "S/0"}\n')
+    with pytest.raises(QuipuError, match=r"samples\.jsonl line 7; .*remove the line"):
+        ran()
 
 
 def test_an_interrupt_keeps_what_has_come(ran, place):
