@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             parallel=args.parallel,
             workers=args.workers,
         )
-        folder = args.folder or Path("runs") / f"eval-{_plain(llm.info.name)}"
+        folder = args.folder or Path("runs") / f"eval-{plain(llm.info.name)}"
         for task in tasks:
             with Watch() as watch:
                 scores = run_task(
@@ -235,6 +235,6 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A model's name as a folder's."""
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "model"
