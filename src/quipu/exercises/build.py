@@ -13,7 +13,7 @@ from pathlib import Path
 
 from quipu import jsonl
 from quipu.data.corpus.executors.local import LocalExecutor
-from quipu.data.corpus.jobs import Done, Executor, Job, complete, make, write_whole
+from quipu.data.corpus.jobs import Done, Executor, Failed, Job, make, write_whole
 from quipu.data.documents import Document, Step
 from quipu.errors import DataError
 from quipu.exercises.compose import PRIMITIVES, Split
@@ -41,7 +41,7 @@ class Plan:
     count: int | None = None
     tokens: int | None = None
     decontaminate: Step | None = None
-    problems: Path | None = None  # of benchmarks, that no composed exercise may solve
+    problems: Path | None = None  # of benchmarks, that no exercise may solve
     prepared: Path | None = None
     environment: Path | None = None
     drafts: int = 500  # in a block
@@ -57,6 +57,7 @@ class Build:
     kept: int = 0
     bytes: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, str] = field(default_factory=dict)  # blocks, and why
     alike: Counter[str] = field(default_factory=Counter)
     shapes: Counter[str] = field(default_factory=Counter)
 
@@ -100,6 +101,7 @@ class Build:
             "bytes": self.bytes,
             "tokens_about": round(self.bytes / BYTES_PER_TOKEN),
             "dropped": dict(sorted(self.dropped.items())),
+            "failed": dict(sorted(self.failed.items())),
             **self.measures.facts(),
         }
 
@@ -142,20 +144,21 @@ def build(
     state = Build(plan=plan, shards=Shards(plan.folder), measures=Measures())
     executor = LocalExecutor(processes if processes > 1 else 0)
     if plan.prepared is not None:
-        for done in complete(executor.run(_real_jobs(plan))):
-            _take(state, done, progress)
+        for outcome in _in_order(executor, _real_jobs(plan)):
+            _take(state, outcome, progress)
     number = 0
     while not state.enough():
         wave = _wave(state)
         jobs = [_job(plan, n) for n in range(number, number + wave)]
         number += wave
         before = state.kept
-        for done in _in_order(executor, jobs):
-            _take(state, done, progress)
+        for outcome in _in_order(executor, jobs):
+            _take(state, outcome, progress)
             if state.enough():
                 break
         if state.kept == before:
-            raise DataError("no new exercises are found", remedy="ask for fewer")
+            why = next((state.failed[job.name] for job in jobs if job.name in state.failed), None)
+            raise DataError("no new exercises are found", got=why, remedy="ask for fewer")
     state.shards.close()
     facts = {**state.facts(), "shards": state.shards.names}
     write_whole(plan.folder / "manifest.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
@@ -173,23 +176,25 @@ def _wave(state: Build) -> int:
     return max(1, min(64, int(left / (state.plan.drafts * YIELD)) + 1))
 
 
-def _in_order(executor: Executor, jobs: list[Job]) -> Iterator[Done]:
-    """Finished jobs in the order of their names, as soon as all before them are done."""
-    waiting: dict[str, Done] = {}
+def _in_order(executor: Executor, jobs: list[Job]) -> Iterator[Done | Failed]:
+    """Outcomes in the order of the jobs' names, each as soon as all before it are there."""
+    waiting: dict[str, Done | Failed] = {}
     names = iter(sorted(job.name for job in jobs))
     following = next(names, None)
     for outcome in executor.run(jobs):
-        if not isinstance(outcome, Done):
-            raise DataError(f"{outcome.job.name} failed", got=outcome.reason)
         waiting[outcome.job.name] = outcome
         while following in waiting:
             yield waiting.pop(str(following))
             following = next(names, None)
 
 
-def _take(state: Build, done: Done, progress: Callable[[Build], None]) -> None:
-    state.dropped.update(done.facts)
-    for line in jsonl.read(done.job.output):
+def _take(state: Build, outcome: Done | Failed, progress: Callable[[Build], None]) -> None:
+    """Take the exercises of a block; one that failed is recorded and made anew the next time."""
+    if isinstance(outcome, Failed):
+        state.failed[outcome.job.name] = outcome.reason
+        return
+    state.dropped.update(outcome.facts)
+    for line in jsonl.read(outcome.job.output):
         if state.enough():
             break
         state.add(line)
@@ -218,9 +223,9 @@ def _real_jobs(plan: Plan) -> list[Job]:
         make(
             f"package {file.stem}",
             real_block,
-            (file, plan.environment, step),
+            (file, plan.environment, step, plan.problems),
             plan.folder / "blocks" / f"package-{plan.split}-{file.stem}.jsonl",
-            reads=(file,),
+            reads=(file, *(() if plan.problems is None else (plan.problems,))),
             identity=(repr(step), plan.environment is not None),
             version=VERSION,
         )
@@ -249,10 +254,14 @@ def composed_block(
 
 
 def real_block(
-    output: Path, file: Path, environment: Path | None, step: Step | None
+    output: Path,
+    file: Path,
+    environment: Path | None,
+    step: Step | None,
+    problems: Path | None = None,
 ) -> dict[str, int]:
     """Write the exercises of one package; what was dropped, by reason."""
-    lines, dropped = exercises(file, environment)
+    lines, dropped = exercises(file, environment, problems)
     return _written(output, lines, dropped, step)
 
 

@@ -10,7 +10,7 @@ from quipu.data.packing import generator
 from quipu.exercises.compose import Split
 from quipu.exercises.drafts import Checked, draft, run_drafts
 from quipu.exercises.forms import Form, Writing, editing, functions, programs, reading
-from quipu.exercises.likeness import unlike
+from quipu.exercises.likeness import Suspect, kinds_of_longest, likenesses
 from quipu.exercises.run import Job, Outcome, Runner
 
 FORMS: tuple[tuple[str, Form, int], ...] = (
@@ -52,13 +52,21 @@ def block(
             drafts.append(one)
     checked = _distinct(run_drafts(drafts, runner, dropped), dropped)
     if problems is not None:
-        checked = unlike(checked, problems, runner, dropped)
+        suspects = [_suspect(item) for item in checked]
+        alike = likenesses(suspects, problems, runner, dropped)
+        checked = [item for item, like in zip(checked, alike, strict=True) if not like]
     written = _write(_writings(checked), runner, dropped)
     lines = [
         _line(item, form, text, f"{split}/{seed}/{number}/{index}")
         for index, (item, form, text) in enumerate(written)
     ]
     return lines, dropped
+
+
+def _suspect(item: Checked) -> Suspect:
+    draft = item.draft
+    kinds = kinds_of_longest(draft.calls)
+    return Suspect(code=draft.code.text(), name=draft.name, kinds=kinds)
 
 
 def _distinct(items: list[Checked], dropped: Counter[str]) -> list[Checked]:

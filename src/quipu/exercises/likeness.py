@@ -10,11 +10,11 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from quipu.data.corpus.jobs import write_whole
 from quipu.errors import DataError
-from quipu.exercises.drafts import Checked
 from quipu.exercises.run import Job, Runner
 
 HUMANEVAL, MBPP = "humaneval/HumanEval.jsonl.gz", "mbpp/mbpp.jsonl"
@@ -31,28 +31,50 @@ def collect(benchmarks: Path, target: Path) -> Path:
     return target.resolve()
 
 
-def unlike(
-    items: Sequence[Checked], problems: Path, runner: Runner, dropped: Counter[str]
-) -> list[Checked]:
-    """Those that solve no problem of the file."""
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """A function, and the kinds of arguments with which a problem must call it to be tried.
+
+    `any N` are those of all problems that give N arguments.
+    """
+
+    code: str
+    name: str
+    kinds: tuple[str, ...]
+
+
+def likenesses(
+    suspects: Sequence[Suspect], problems: Path, runner: Runner, dropped: Counter[str]
+) -> list[bool]:
+    """Of each, whether it solves a problem of the file, or cannot be tried; counted by reason."""
     jobs = [
-        Job(
-            code=item.draft.code.text(),
-            calls=(str(problems), item.draft.name, _kinds(_longest(item.draft.calls))),
-            kind="likeness",
-            free=True,
-        )
-        for item in items
+        Job(code=one.code, calls=(str(problems), one.name, kinds), kind="likeness", free=True)
+        for one in suspects
+        for kinds in one.kinds
     ]
-    kept = []
-    for item, outcome in zip(items, runner.run(jobs), strict=True):
-        if outcome.ok and not outcome.values:
-            kept.append(item)
-        else:
-            dropped[
-                "likeness: passes a benchmark's tests" if outcome.ok else "likeness: error"
-            ] += 1
-    return kept
+    outcomes = iter(runner.run(jobs))
+    found = []
+    for one in suspects:
+        mine = [next(outcomes) for _ in one.kinds]
+        failed = any(not outcome.ok for outcome in mine)
+        solves = any(outcome.ok and outcome.values for outcome in mine)
+        if solves or failed:
+            why = "passes a benchmark's tests" if solves else "error"
+            dropped[f"likeness: {why}"] += 1
+        found.append(solves or failed)
+    return found
+
+
+def kinds_of_longest(calls: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Kinds of the longest call's arguments: empty lists do not tell what they are lists of."""
+    call = max(calls, key=lambda arguments: sum(map(len, arguments)), default=())
+    return (_kinds([ast.parse(argument, mode="eval").body for argument in call]),)
+
+
+def kinds_of_any(function: ast.FunctionDef) -> tuple[str, ...]:
+    """As many as a function may be called with, whatever they are."""
+    most = len(function.args.args)
+    return tuple(f"any {count}" for count in range(most - len(function.args.defaults), most + 1))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -91,12 +113,6 @@ def _problem(id: str, name: str, test: str, names: set[str]) -> Iterator[dict[st
             kinds = _kinds(node.args)
             yield {"id": id, "name": name or node.func.id, "kinds": kinds, "test": test}
             return
-
-
-def _longest(calls: Sequence[Sequence[str]]) -> list[ast.expr]:
-    """Arguments of the longest call: empty lists do not tell what they are lists of."""
-    call = max(calls, key=lambda arguments: sum(map(len, arguments)), default=())
-    return [ast.parse(argument, mode="eval").body for argument in call]
 
 
 def _kinds(arguments: Sequence[ast.expr]) -> str:

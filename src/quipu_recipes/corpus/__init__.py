@@ -1,8 +1,9 @@
 """The corpus we ship: which packages, which licences, which steps, and why.
 
 Goals after all steps: 300 MB of Python, 15 MB of each other language of arXiv 2308.12950, text
-about code. A package gives at most 20 MB to a group, which for all but C# (where the class
-libraries of Mono are nearly all there is) is a few percent of it; the largest are read in part.
+about code, a little plain prose. A package gives at most 20 MB to a group, which for all but C#
+(where the class libraries of Mono are nearly all there is) is a few percent of it; the largest are
+read in part.
 """
 
 from quipu.data.corpus.recipe import CorpusRecipe
@@ -16,7 +17,7 @@ from quipu.data.steps.quality import Quality
 from quipu.data.steps.redact import Redact
 from quipu.data.steps.shape import DataLike, LongLines, Minified, TooShort
 from quipu.data.steps.syntax import Parses
-from quipu_recipes.corpus import entries, others, python
+from quipu_recipes.corpus import entries, others, prose, python
 from quipu_recipes.corpus.indexes import configured
 from quipu_recipes.corpus.judgement import Reviewed, Unless
 
@@ -67,6 +68,16 @@ STEPS: tuple[Step | Map, ...] = (
     Quality(),
 )
 
+PROSE_STEPS: tuple[Step | Map, ...] = (
+    *prose.REVIEWED,
+    Licences(allowed=ALLOWED),
+    TooShort(),
+    LongLines(),
+    DataLike(),
+    Redact(),
+    Quality(),
+)
+
 _PYTHON = (python.ALGORITHMS, python.SCIENCE, python.LEARNING, python.WEB, python.TOOLS)
 _DEBIAN = (
     others.CPP,
@@ -83,6 +94,8 @@ PACKAGES: tuple[Package, ...] = (
     *(package for text in _DEBIAN for package in entries.lines(text, "debian")),
     *entries.lines(others.NPM, "npm"),
     *entries.lines(others.SHELL_OF_PYPI, "pypi"),
+    *entries.lines(prose.NPM, "npm", prose=True),
+    *entries.lines(prose.DEBIAN, "debian", prose=True),
 )
 
 # Packages of small functions that compute: later stages of training weigh them three to five times.
@@ -102,8 +115,9 @@ def shipped() -> CorpusRecipe:
         packages=PACKAGES,
         indexes=configured(),
         steps=STEPS,
+        prose_steps=PROSE_STEPS,
         near=Near(),
         cap_bytes=20_000_000,
-        held_out=0.02,  # ten packages, of Python, C, C#, PHP, TypeScript
+        held_out=0.02,  # of each group one at least
         vocab=16_384,
     )

@@ -11,15 +11,15 @@ def words(text: str, ecosystem: str, take: Mapping[str, tuple[str, ...]]) -> Ite
         yield _package(ecosystem, word, take.get(word.partition("==")[0], ()))
 
 
-def lines(text: str, ecosystem: str) -> Iterator[Package]:
+def lines(text: str, ecosystem: str, prose: bool = False) -> Iterator[Package]:
     """Packages of a list in which every line is one; an indented line goes on with the last."""
     for line in text.replace("\n ", " ").splitlines():
         if line.strip():
             word, *take = line.split()
-            yield _package(ecosystem, word, tuple(take))
+            yield _package(ecosystem, word, tuple(take), prose)
 
 
-def _package(ecosystem: str, word: str, take: tuple[str, ...]) -> Package:
+def _package(ecosystem: str, word: str, take: tuple[str, ...], prose: bool = False) -> Package:
     name, _, version = word.partition("==")
     assert version, f"{word}: every package has its version"
-    return Package(ecosystem=ecosystem, name=name, version=version, take=take)
+    return Package(ecosystem=ecosystem, name=name, version=version, take=take, prose=prose)

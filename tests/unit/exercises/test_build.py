@@ -89,6 +89,35 @@ def test_finished_blocks_are_not_made_again(tmp_path, monkeypatch):
     assert texts(tmp_path) == before
 
 
+def test_a_block_that_fails_is_recorded_and_made_the_next_time(tmp_path, built, monkeypatch):
+    made = building.composed_block
+    broken = []
+
+    def fail_once(output, seed, split, number, *more):
+        if number == 0 and not broken:
+            broken.append(number)
+            raise RuntimeError("a worker did not start")
+        return made(output, seed, split, number, *more)
+
+    monkeypatch.setattr(building, "composed_block", _renamed(fail_once))
+    plan = Plan(folder=tmp_path, count=60, seed=5, **SMALL)
+    facts = build(plan, 1)
+    assert facts["exercises"] == 60
+    (reason,) = facts["failed"].values()
+    assert "a worker did not start" in reason
+    assert build(plan, 1)["failed"] == {}
+    assert texts(tmp_path) == texts(built[0])
+
+
+def test_blocks_that_all_fail_end_the_build_with_the_reason(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a worker did not start")
+
+    monkeypatch.setattr(building, "composed_block", _renamed(fail))
+    with pytest.raises(DataError, match="a worker did not start"):
+        build(Plan(folder=tmp_path, count=5, **SMALL), 1)
+
+
 def _renamed(function):
     function.__qualname__ = building.composed_block.__qualname__
     function.__module__ = building.composed_block.__module__

@@ -1,9 +1,11 @@
 """Functions of packages: which are taken, with what, and what must hold of them."""
 
+import gzip
 import json
 
 import pytest
 
+from quipu.exercises.likeness import HUMANEVAL, MBPP, collect
 from quipu.exercises.real import exercises, packages
 from quipu.exercises.real.extract import candidates, imports_of, misaligned, module
 from quipu.exercises.run import Job, Runner
@@ -155,6 +157,35 @@ def test_calls_of_tests_are_traced(prepared):
 
 def test_the_same_package_gives_the_same_exercises(prepared):
     assert exercises(*prepared) == exercises(*prepared)
+
+
+@pytest.mark.parametrize(
+    ("environment", "name", "code", "tests"),
+    [
+        (False, "most_common", "def largest(words): pass",
+         ["assert largest(['b', 'a', 'b'], 1) == ['b']"]),
+        (True, "halves", "def down(n): pass", ["assert down(20) == [20, 10, 5]"]),
+        (True, "spaced", "def pad(a, b): pass", ["assert pad('x', 3) == '   x'"]),
+    ],
+)  # fmt: skip
+def test_a_function_that_solves_a_benchmarks_problem_is_left_out(
+    prepared, tmp_path, environment, name, code, tests
+):
+    file, place = prepared
+    row = {"task_id": 1, "code": code, "test_setup_code": "", "test_list": tests}
+    other = {"task_id": "H/0", "entry_point": "no", "test": "assert candidate(1, 2, 3, 4)"}
+    for path, line in ((MBPP, row), (HUMANEVAL, other)):
+        target = tmp_path / "benchmarks" / path
+        target.parent.mkdir(parents=True)
+        data = json.dumps(line).encode()
+        target.write_bytes(gzip.compress(data) if path.endswith(".gz") else data)
+    problems = collect(tmp_path / "benchmarks", tmp_path / "problems.json")
+    where = place if environment else None
+    before, _ = exercises(file, where)
+    after, dropped = exercises(file, where, problems)
+    assert names(before) - names(after) == {name}
+    assert dropped["likeness: passes a benchmark's tests"] == 1
+    assert dropped["likeness: error"] == 0
 
 
 def test_packages_are_held_out_by_name(tmp_path):

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from quipu.data.corpus import jobs
+from quipu.data.corpus import exercises, jobs
 from quipu.data.corpus.jobs import Done, Executor, Failed, Job
 from quipu.data.corpus.lock import locked
 from quipu.data.corpus.manifest import write_manifest
@@ -19,6 +20,7 @@ from quipu.data.corpus.texts import text_jobs
 from quipu.data.corpus.tokens import build_tokens, remove_others
 from quipu.data.decontamination.step import decontaminate
 from quipu.data.dedup.on_disk import duplicates
+from quipu.data.documents import Step
 from quipu.data.report import page
 from quipu.data.sources.fetching import fetch
 from quipu.data.sources.packages import Archive, Failure, Package
@@ -90,9 +92,16 @@ class Build:
         watched = _Watched(executor=self.executor, told=self.told, stage=stage)
         return sorted(watched.run(job_list), key=lambda outcome: outcome.job.name)
 
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """Those that the recipe lists, and files of exercises."""
+        folder = self.recipe.exercises
+        added = () if folder is None else exercises.packages_of(folder)
+        return (*self.recipe.packages, *added)
+
     def fetch(self) -> None:
         """Fetch all packages; what cannot be had is missing."""
-        packages = self.recipe.packages
+        packages = self.packages
         _refuse_twice(map(str, packages))
         folder = self.folder / "archives"
         indexes = [str(path) for path in self.recipe.indexes]
@@ -116,9 +125,9 @@ class Build:
 
     def prepare(self) -> None:
         """Read every archive and run every step; a package that fails is missing."""
-        steps = self._steps()
         made = {}
         for archive in self.archives:
+            steps = self._steps(archive.package)
             job = prepare_job(archive, self.folder / "archives", self.folder, steps)
             made[job.name] = (job, archive.package)
         # The largest first, so that no process is left with one when all others are done.
@@ -130,15 +139,24 @@ class Build:
             else:
                 self.prepared[package] = outcome.facts
 
-    def _steps(self) -> tuple[Transform, ...]:
-        """The recipe's steps, then the one that knows the benchmarks."""
-        if self.recipe.benchmarks is None:
-            return self.recipe.steps
-        index = self.folder / "benchmarks.index"
-        return (
-            *self.recipe.steps,
-            decontaminate(benchmarks=self.recipe.benchmarks, index=index),
+    def _steps(self, package: Package) -> tuple[Transform, ...]:
+        """Those of the recipe for such a package, then the one that knows the benchmarks."""
+        recipe, generated = self.recipe, package.ecosystem == exercises.ECOSYSTEM
+        steps = recipe.prose_steps if package.prose else () if generated else recipe.steps
+        return (*steps, *self._benchmarks[generated])
+
+    @cached_property
+    def _benchmarks(self) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        """The step that knows the benchmarks, if there are any: for packages, for exercises."""
+        folder, index = self.recipe.benchmarks, self.folder / "benchmarks.index"
+        if folder is None:
+            return (), ()
+        known = (
+            decontaminate(benchmarks=folder, index=index, signatures=signatures)
+            for signatures in (False, True)
         )
+        of_packages, of_exercises = ((step,) for step in known)
+        return of_packages, of_exercises
 
     @property
     def parts(self) -> list[str]:
@@ -147,11 +165,12 @@ class Build:
 
     def deduplicate(self) -> Path:
         """Find duplicates among all documents."""
-        some = [part_of(package) for package, facts in self.prepared.items() if facts["kept"]]
+        parts = [part_of(package) for package, facts in self.prepared.items() if facts["kept"]]
+        some = [part for part in parts if not exercises.is_exercises(part)]
         if not some:
             raise DataError(
                 "no document passed all steps",
-                got=f"{len(self.missing)} of {len(self.recipe.packages)} packages missing",
+                got=f"{len(self.missing)} of {len(self.packages)} packages missing",
                 remedy="look into packages/**/*.dropped.parquet",
             )
         paths = [self.folder / "packages" / part for part in sorted(some)]

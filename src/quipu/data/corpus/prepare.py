@@ -35,7 +35,14 @@ def prepare_job(archive: Archive, archives: Path, folder: Path, steps: Sequence[
     """The job that prepares one archive for the corpus in `folder`."""
     package = archive.package
     output = folder / "packages" / part_of(package)
-    known = (package.ecosystem, package.name, package.version, package.take, archive.sha256)
+    known: tuple[Any, ...] = (
+        package.ecosystem,
+        package.name,
+        package.version,
+        package.take,
+        archive.sha256,
+    )
+    known += ("prose",) if package.prose else ()
     return jobs.make(
         f"prepare {package}",
         prepare,

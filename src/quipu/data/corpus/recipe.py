@@ -23,13 +23,14 @@ Transform = Callable[[Document], "Document | str | None"]  # a Step or a Map
 class CorpusRecipe:
     """Everything that a corpus depends on; what only concerns a machine is not in it.
 
-    Steps and maps run in their order on every document.
+    Steps and maps run in their order on every document, on those of plain prose their own.
     """
 
     name: str
     packages: tuple[Package, ...]
     indexes: tuple[Path, ...] = ()  # local folders of wheels and sdists, asked first
     steps: tuple[Transform, ...] = ()
+    prose_steps: tuple[Transform, ...] = ()
     near: Near | None = Near()  # None: only equal texts are duplicates
     cap_bytes: int = 20_000_000  # of one package in one group
     cap_share: float = 1.0  # of a group's bytes after duplicates went, for one package
@@ -38,6 +39,7 @@ class CorpusRecipe:
     sample: Sample = Sample()  # of the texts, that the vocabulary is trained on
     shard_tokens: int = 20_000_000  # about so many; a shard's texts are in memory at once
     benchmarks: Path | None = None  # folder of files that no document may repeat
+    exercises: Path | None = None  # folder of sets that `quipu data exercises` made
 
     def __post_init__(self) -> None:
         for name, least, most in (

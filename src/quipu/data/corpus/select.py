@@ -5,8 +5,7 @@ package, in import order. What was dropped on somebody's request keeps its row, 
 of all others, which the token shards hold, stay as they are.
 """
 
-import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from quipu.data.corpus.exercises import is_dev, is_exercises
+from quipu.data.corpus.holding import held_out
 from quipu.data.corpus.imports import import_order
 from quipu.data.corpus.prepare import dropped_beside
 from quipu.data.corpus.tables import DOCUMENTS, column_of, rows, write_table
 from quipu.errors import DataError
 
-VERSION = 1
+VERSION = 2
 KEPT = "kept"
 TRAIN, HELD_OUT = "train", "held out"
 REQUESTED = "request: dropped"
@@ -40,12 +41,6 @@ class Selection:
     requests: tuple[str, ...] = ()
 
 
-def is_held_out(package: str, share: float) -> bool:
-    """Whether a package is kept for validation; depends on its name alone."""
-    digest = hashlib.sha256(package.encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
-
-
 def select(
     output: Path,
     packages: Path,
@@ -58,12 +53,13 @@ def select(
     states = _States(good)
     states.drop_duplicates(duplicates)
     states.drop_over_cap(selection)
+    # Before requests: what is dropped on one of them must not change who sees the others.
     in_texts = [state == KEPT for state in states.state]
     states.drop_requested(selection.requests)
-    held = {name: is_held_out(name, selection.held_out) for name in sorted(set(states.package))}
+    held = held_out(states.sizes(), selection.held_out)
     split = [
-        (HELD_OUT if held[package] else TRAIN) if inside else ""
-        for package, inside in zip(states.package, in_texts, strict=True)
+        (HELD_OUT if package in held or is_dev(part) else TRAIN) if inside else ""
+        for package, part, inside in zip(states.package, states.part, in_texts, strict=True)
     ]
     place = _places(packages, parts, in_texts)
     table = good.append_column("state", pa.array(states.state, pa.string()))
@@ -125,11 +121,23 @@ class _States:
         self.group = column_of(table, "group")
         self.quality = column_of(table, "quality")
         self.bytes = column_of(table, "bytes")
+        self.part = column_of(table, "part")
         self.state = [KEPT] * len(self.id)
 
     def kept(self) -> Iterator[int]:
         """Indices of the documents that nothing speaks against so far."""
         return (index for index, state in enumerate(self.state) if state == KEPT)
+
+    def packaged(self) -> list[int]:
+        """Those of packages: all but exercises."""
+        return [index for index in self.kept() if not is_exercises(self.part[index])]
+
+    def sizes(self) -> dict[str, Counter[str]]:
+        """Bytes that packages have in each group."""
+        found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for index in self.packaged():
+            found[self.package[index]][self.group[index]] += self.bytes[index]
+        return found
 
     def drop_duplicates(self, path: Path) -> None:
         """Leave out what a file of duplicates names."""
@@ -144,14 +152,14 @@ class _States:
     def drop_over_cap(self, selection: Selection) -> None:
         """Leave out what its package has no room for, best quality first in each group."""
         total: Counter[str] = Counter()
-        for index in self.kept():
+        for index in self.packaged():
             total[self.group[index]] += self.bytes[index]
         room = {
             group: min(selection.cap_bytes, int(selection.cap_share * size))
             for group, size in total.items()
         }
         used: Counter[tuple[str, str]] = Counter()
-        best_first = sorted(self.kept(), key=lambda i: (-self.quality[i], self.id[i]))
+        best_first = sorted(self.packaged(), key=lambda i: (-self.quality[i], self.id[i]))
         for index in best_first:
             group, package = self.group[index], self.package[index]
             if used[group, package] + self.bytes[index] > room[group]:

@@ -30,6 +30,7 @@ class Reading:
     """How one archive is read."""
 
     take: tuple[str, ...] = ()
+    prose: bool = False  # every file that is taken, whatever its name
     top: str = "keep"  # the first folder of each path: "keep", "drop", or "drop if it holds all"
     below: str = ""  # the folder that the archive unpacks into
     limits: Limits = field(default_factory=Limits)
@@ -116,7 +117,7 @@ def _put(name: str, label: str, member: Member, reading: Reading, found: Content
     limits = reading.limits
     fact = _is_fact(name)
     script = languages.may_have_shebang(name) and not fact
-    text = bool(languages.by_name(name)) or script or has_readme(name)
+    text = reading.prose or bool(languages.by_name(name)) or script or has_readme(name)
     wanted = text and reading.may_take(name) and not is_licence_text(name)
     if not wanted and not fact:
         return "language: none of ours" if not text else "take: not asked for"
@@ -128,7 +129,7 @@ def _put(name: str, label: str, member: Member, reading: Reading, found: Content
         content = member.read()
     except Broken as error:
         return f"archive: broken member, {error}"
-    if script and not content.startswith(b"#!"):
+    if script and not reading.prose and not content.startswith(b"#!"):
         return "language: none of ours"
     if fact:
         found.facts[name] = content

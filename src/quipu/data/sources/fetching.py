@@ -30,6 +30,7 @@ def fetchers(folder: Path, indexes: Sequence[str | Path] = ()) -> dict[str, Fetc
         "folder": pack_folder,
         "git": pack_checkout,
         "jsonl": copy_lines,
+        "exercises": copy_lines,
     }
 
 

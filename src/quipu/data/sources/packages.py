@@ -5,8 +5,8 @@ from pathlib import Path
 
 from quipu.errors import UsageError
 
-ECOSYSTEMS = ("pypi", "npm", "debian", "folder", "git", "jsonl")
-LOCAL = ("folder", "git", "jsonl")  # ecosystems without a registry: `place` says where
+ECOSYSTEMS = ("pypi", "npm", "debian", "folder", "git", "jsonl", "exercises")
+LOCAL = ("folder", "git", "jsonl", "exercises")  # ecosystems without a registry: `place` says where
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,14 +15,16 @@ class Package:
 
     An empty version means whatever is newest, or the contents' own (a commit, a hash); the archive
     that was fetched knows it. `take` holds globs or folders: only files below these are read. In a
-    glob `*` matches any characters, slashes too. `place` is the path of something local and no
-    part of its identity.
+    glob `*` matches any characters, slashes too. All that is read of a package of `prose` is plain
+    prose, which no name of a file tells. `place` is the path of something local and no part of its
+    identity.
     """
 
     ecosystem: str
     name: str
     version: str = ""
     take: tuple[str, ...] = ()
+    prose: bool = False
     place: str | Path = ""
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from quipu.data import languages
 from quipu.data.documents import Document
-from quipu.data.sources import licensing, notebooks
+from quipu.data.sources import licensing, notebooks, prose
 from quipu.data.sources.contents import DEBIAN_COPYRIGHT, Contents, Reading, collect, has_readme
 from quipu.data.sources.debian import copyright_in_diff, debian_parts
 from quipu.data.sources.limits import Limits
@@ -25,7 +25,7 @@ def read(archive: Archive, folder: Path, limits: Limits = LIMITS) -> Iterator[Do
     Total: whatever the archive holds, nothing is raised for it. Line ends are `\\n` in all texts;
     the hash is that of the file's bytes.
     """
-    if archive.package.ecosystem == "jsonl":
+    if archive.package.ecosystem in ("jsonl", "exercises"):
         yield from _lines(archive, folder, limits)
         return
     contents = Contents()
@@ -51,17 +51,17 @@ def read(archive: Archive, folder: Path, limits: Limits = LIMITS) -> Iterator[Do
 def _parts(archive: Archive, folder: Path, limits: Limits) -> Iterator[tuple[Path, str, Reading]]:
     """The files that make up an archive, each with its name in reports."""
     path = folder / archive.file
-    take = archive.package.take
+    take, plain = archive.package.take, archive.package.prose
     if path.suffix == ".dsc":
         for part in debian_parts(path):
             yield (
                 path.parent / part.file,
                 part.file,
-                Reading(take=take, top=part.top, below=part.below, limits=limits),
+                Reading(take=take, prose=plain, top=part.top, below=part.below, limits=limits),
             )
         return
     top = "keep" if path.suffix == ".whl" else _TOPS.get(archive.package.ecosystem, "keep")
-    yield path, path.name, Reading(take=take, top=top, limits=limits)
+    yield path, path.name, Reading(take=take, prose=plain, top=top, limits=limits)
 
 
 def _document(
@@ -75,12 +75,14 @@ def _document(
     if "\0" in text:
         return Skipped(path=path, reason="encoding: NUL", bytes=len(content))
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    language = languages.language_of(path, text)
-    if has_readme(path):
+    language = "text" if package.prose else languages.language_of(path, text)
+    if package.prose:
+        text = prose.laid_out(text)
+    elif has_readme(path):
         text, language = licensing.readme(text)
     if not language:
         return Skipped(path=path, reason="language: none of ours", bytes=len(content))
-    if path.lower().endswith(".ipynb"):
+    if language == "python" and path.lower().endswith(".ipynb"):
         try:
             text = notebooks.script(text)
         except notebooks.NotANotebook as error:
@@ -95,7 +97,7 @@ def _document(
         version=package.version,
         licence=licence_of(path, text),
         language=language,
-        group=languages.group_of(language),
+        group="prose" if package.prose else languages.group_of(language),
         sha256=hashlib.sha256(content).hexdigest(),
     )
 

@@ -5,6 +5,7 @@ Loaded by the worker alone, by name; its folder is the only one of the project t
 
 import functools
 import json
+import re
 import signal
 from types import CodeType
 from typing import Any
@@ -40,11 +41,13 @@ def _passes(test: CodeType, names: dict[str, Any]) -> bool:
 
 @functools.cache
 def _problems(path: str) -> dict[str, list[tuple[dict[str, str], CodeType]]]:
-    """Problems and their compiled tests, by kinds of arguments."""
+    """Problems and their compiled tests, by kinds of arguments and by how many there are."""
     with open(path, encoding="utf-8") as file:
         rows = json.load(file)
     found: dict[str, list[tuple[dict[str, str], CodeType]]] = {}
     for row in rows:
         test = compile(row["test"], row["id"], "exec", dont_inherit=True)
-        found.setdefault(row["kinds"], []).append(({"id": row["id"], "name": row["name"]}, test))
+        count = len(re.sub(r" of \w+", "", row["kinds"]).split())
+        for kinds in (row["kinds"], f"any {count}"):
+            found.setdefault(kinds, []).append(({"id": row["id"], "name": row["name"]}, test))
     return found

@@ -22,8 +22,13 @@ def _split(file: Path) -> Split:
     return "dev" if held else "train"
 
 
-def exercises(file: Path, environment: Path | None) -> tuple[list[dict[str, object]], Counter[str]]:
-    """The exercises of one package, and what was dropped."""
+def exercises(
+    file: Path, environment: Path | None, problems: Path | None = None
+) -> tuple[list[dict[str, object]], Counter[str]]:
+    """The exercises of one package, and what was dropped.
+
+    `problems` is a file of benchmark problems (`likeness`) that no function may solve.
+    """
     from quipu.exercises.real.functions import from_documents
 
-    return from_documents(file, environment)
+    return from_documents(file, environment, problems)

@@ -13,9 +13,10 @@ from quipu import jsonl
 from quipu.data.documents import Document
 from quipu.data.packing import generator
 from quipu.exercises import check
+from quipu.exercises.likeness import Suspect, kinds_of_any, likenesses
 from quipu.exercises.real import inputs
 from quipu.exercises.real.extract import Candidate, candidates, module
-from quipu.exercises.real.traced import Traced, trace
+from quipu.exercises.real.traced import Traced, runner_in, trace
 from quipu.exercises.run import Job, Outcome, Runner
 
 TRIED = """
@@ -69,11 +70,11 @@ def read(file: Path) -> Iterator[Document]:
             )
 
 
-def from_documents(file: Path, environment: Path | None) -> Lines:
-    """Exercises of one package, and what was dropped, by reason."""
+def from_documents(file: Path, environment: Path | None, problems: Path | None = None) -> Lines:
+    """Exercises of one package, and what was dropped, by reason; none solves one of `problems`."""
     dropped: Counter[str] = Counter()
     trials: list[Trial] = []
-    lines: list[dict[str, object]] = []
+    doctests: list[tuple[dict[str, object], Suspect]] = []
     files = [
         (document, found)
         for document in read(file)
@@ -81,14 +82,35 @@ def from_documents(file: Path, environment: Path | None) -> Lines:
     ]
     seen = [Traced()] * len(files) if environment is None else trace(files, environment)
     for (document, found), traced in zip(files, seen, strict=True):
-        lines += [_line(document, name, text, "real doctest") for name, text in traced.texts]
+        doctests += [
+            (
+                _line(document, name, text, "real doctest"),
+                Suspect(code=text, name=name, kinds=kinds_of_any(found.functions[name])),
+            )
+            for name, text in traced.texts
+        ]
         for candidate in candidates(found):
             if isinstance(candidate, str):
                 dropped[candidate] += 1
             elif candidate.name not in {name for name, _ in traced.texts}:
                 trials.append(_trial(document, candidate, traced))
-    lines += _run(trials, dropped)
-    return lines, dropped
+    written = _run(trials, dropped)
+    if problems is None:
+        return [line for line, _ in (*doctests, *written)], dropped
+    alone = Runner() if environment is None else runner_in(environment)
+    lines = _unlike(doctests, problems, alone, dropped)
+    return lines + _unlike(written, problems, Runner(), dropped), dropped
+
+
+def _unlike(
+    found: Sequence[tuple[dict[str, object], Suspect]],
+    problems: Path,
+    runner: Runner,
+    dropped: Counter[str],
+) -> list[dict[str, object]]:
+    """Lines of those that solve no problem."""
+    alike = likenesses([suspect for _, suspect in found], problems, runner, dropped)
+    return [line for (line, _), like in zip(found, alike, strict=True) if not like]
 
 
 def _trial(document: Document, candidate: Candidate, traced: Traced) -> Trial:
@@ -115,7 +137,8 @@ def _doctests(docstring: str) -> Iterator[tuple[str, str]]:
             yield source, example.want.strip()
 
 
-def _run(trials: Sequence[Trial], dropped: Counter[str]) -> list[dict[str, object]]:
+def _run(trials: Sequence[Trial], dropped: Counter[str]) -> list[tuple[dict[str, object], Suspect]]:
+    """Exercises of those whose calls show something, each with what it may be tried with."""
     jobs = [job for trial in trials for job in trial.jobs()]
     first, second = Runner().run(jobs, 0), Runner().run(jobs, 1)
     lines = []
@@ -129,7 +152,9 @@ def _run(trials: Sequence[Trial], dropped: Counter[str]) -> list[dict[str, objec
             dropped[text] += 1
             continue
         form = "real function" + (" with helpers" if trial.candidate.helpers else "")
-        lines.append(_line(trial.document, trial.candidate.name, text, form))
+        name, kinds = trial.candidate.name, kinds_of_any(trial.candidate.node)
+        suspect = Suspect(code=trial.candidate.code, name=name, kinds=kinds)
+        lines.append((_line(trial.document, name, text, form), suspect))
     return lines
 
 

@@ -12,6 +12,11 @@ from quipu.exercises.run import Job, Limits, Outcome, Runner
 LIMITS = Limits(cpu_s=5.0, wall_s=60.0, memory_mb=1024)
 
 
+def runner_in(environment: Path) -> Runner:
+    """A runner whose pieces may import what lies in an environment."""
+    return Runner(limits=LIMITS, path=(str(environment.resolve()),))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Traced:
     """Texts of functions whose own examples hold, and arguments of calls that were seen."""
@@ -27,7 +32,7 @@ def trace(files: Sequence[tuple[Document, Module]], environment: Path) -> list[T
     """
     jobs = [_job(document, found) for document, found in files]
     asked = [job for job in jobs if job is not None]
-    runner = Runner(limits=LIMITS, path=(str(environment.resolve()),))
+    runner = runner_in(environment)
     runs = [iter(runner.run(asked, seed)) for seed in (0, 1)]
     traced = []
     for job, (_, found) in zip(jobs, files, strict=True):

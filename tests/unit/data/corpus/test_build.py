@@ -9,8 +9,8 @@ import pytest
 import small_corpus
 from quipu.data.corpus import build as building
 from quipu.data.corpus.executors.local import LocalExecutor
+from quipu.data.corpus.holding import is_drawn
 from quipu.data.corpus.provenance import why
-from quipu.data.corpus.select import is_held_out
 from quipu.data.dedup.settings import Near
 from quipu.data.sources.packages import Package
 from quipu.data.tokens.reading import TokenShards
@@ -82,7 +82,7 @@ def test_tokens_are_the_texts_and_whole_packages_are_held_out(corpus):
             assert group.ids(index).tolist() == tokenizer.encode(texts[number])
     assert sorted(seen) == [row["number"] for row in rows if row["state"] == "kept"]
     held = {row["package"] for row in rows if row["split"] == "held out"}
-    assert held == {f"folder/{n}" for n in small_corpus.NAMES if is_held_out(f"folder/{n}", 0.3)}
+    assert held == {f"folder/{n}" for n in small_corpus.NAMES if is_drawn(f"folder/{n}", 0.3)}
     assert held
     for number, name in seen.items():
         assert name.startswith("held-out-") == (rows[number]["package"] in held)
