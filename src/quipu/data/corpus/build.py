@@ -168,14 +168,25 @@ class Build:
         parts = [part_of(package) for package, facts in self.prepared.items() if facts["kept"]]
         some = [part for part in parts if not exercises.is_exercises(part)]
         if not some:
-            raise DataError(
-                "no document passed all steps",
-                got=f"{len(self.missing)} of {len(self.packages)} packages missing",
-                remedy="look into packages/**/*.dropped.parquet",
-            )
+            raise self._nothing()
         paths = [self.folder / "packages" / part for part in sorted(some)]
         watched = _Watched(executor=self.executor, told=self.told, stage="deduplicate")
         return duplicates(paths, self.folder / "dedup", self.recipe.near, watched)
+
+    def _nothing(self) -> DataError:
+        reasons: Counter[str] = Counter()
+        for facts in self.prepared.values():
+            reasons.update(facts["dropped"])
+        dropped = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(4))
+        missing = f"{len(self.missing)} of {len(self.recipe.packages)} packages missing"
+        got = [dropped or "no files"]
+        if self.missing:
+            got += [missing, *list(self.missing.values())[:2]]
+        return DataError(
+            "no document passed all steps",
+            got="; ".join(got),
+            remedy="look into packages/**/*.dropped.parquet",
+        )
 
     def select(self, found: Path) -> None:
         """Decide what stays; write documents.parquet."""
@@ -184,6 +195,7 @@ class Build:
             cap_bytes=recipe.cap_bytes,
             cap_share=recipe.cap_share,
             held_out=recipe.held_out,
+            held_out_by=recipe.held_out_by,
             requests=read_requests(folder),
         )
         packages = folder / "packages"

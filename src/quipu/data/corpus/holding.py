@@ -2,7 +2,9 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+LEAST_FILES = 8  # fewer are all trained on, unless the share says otherwise
 
 
 def is_drawn(package: str, share: float) -> bool:
@@ -29,3 +31,15 @@ def held_out(sizes: Mapping[str, Mapping[str, int]], share: float) -> frozenset[
             wanted = share * sum(of_group.values())
             drawn.add(min(sorted(of_group), key=lambda name: abs(of_group[name] - wanted)))
     return frozenset(drawn)
+
+
+def files_held_out(paths: Sequence[str], share: float) -> set[int]:
+    """Which of these files are kept for validation: those whose paths hash lowest.
+
+    So files that come or go change little. Of `LEAST_FILES` or more at least one is kept.
+    """
+    count = round(share * len(paths))
+    if share > 0 and len(paths) >= LEAST_FILES:
+        count = max(count, 1)
+    by_hash = sorted(range(len(paths)), key=lambda i: hashlib.sha256(paths[i].encode()).digest())
+    return set(by_hash[:count])

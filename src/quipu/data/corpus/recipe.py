@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from quipu.data.corpus.jobs import write_whole
 from quipu.data.corpus.plain import plain
@@ -35,8 +35,10 @@ class CorpusRecipe:
     cap_bytes: int = 20_000_000  # of one package in one group
     cap_share: float = 1.0  # of a group's bytes after duplicates went, for one package
     held_out: float = 0.01  # share of packages kept for validation, whole
+    held_out_by: Literal["package", "file"] = "package"  # file: where one package is all there is
     vocab: int = 16_384
     sample: Sample = Sample()  # of the texts, that the vocabulary is trained on
+    tokenizer: Path | None = None  # folder of a model's own, instead of training a vocabulary
     shard_tokens: int = 20_000_000  # about so many; a shard's texts are in memory at once
     benchmarks: Path | None = None  # folder of files that no document may repeat
     exercises: Path | None = None  # folder of sets that `quipu data exercises` made
@@ -53,6 +55,10 @@ class CorpusRecipe:
             if value < least or (most is not None and value > most):
                 allowed = f"{least} or more" if most is None else f"{least} to {most}"
                 raise DataError(f"corpus recipe: {name}", got=value, allowed=allowed)
+        if self.held_out_by not in ("package", "file"):
+            raise DataError(
+                "corpus recipe: held_out_by", got=self.held_out_by, allowed="package or file"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain values, without the machine's paths."""
@@ -60,6 +66,10 @@ class CorpusRecipe:
         packages = [dataclasses.replace(package, place="") for package in self.packages]
         # Where to look for packages first is the machine's business; hashes tell what came.
         del found["indexes"]
+        # Recipes that do not ask for these are what they were before there was anything to ask for.
+        for name, unasked in (("held_out_by", "package"), ("tokenizer", None)):
+            if found[name] == unasked:
+                del found[name]
         return found | {"packages": plain(packages), "format": 1}
 
     def fingerprint(self) -> str:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from quipu.data.corpus.exercises import is_dev, is_exercises
-from quipu.data.corpus.holding import held_out
+from quipu.data.corpus.holding import files_held_out, held_out
 from quipu.data.corpus.imports import import_order
 from quipu.data.corpus.prepare import dropped_beside
 from quipu.data.corpus.tables import DOCUMENTS, column_of, rows, write_table
@@ -38,7 +38,24 @@ class Selection:
     cap_bytes: int
     cap_share: float
     held_out: float
+    held_out_by: str = "package"
     requests: tuple[str, ...] = ()
+
+
+def _held_out(
+    states: "_States", paths: Sequence[str], in_texts: Sequence[bool], selection: Selection
+) -> list[bool]:
+    """Whether each document is kept for validation."""
+    if selection.held_out_by == "file":
+        inside = [index for index, one in enumerate(in_texts) if one]
+        chosen = files_held_out([paths[index] for index in inside], selection.held_out)
+        held = {inside[place] for place in chosen}
+        return [index in held for index in range(len(in_texts))]
+    packages = held_out(states.sizes(), selection.held_out)
+    return [
+        package in packages or is_dev(part)
+        for package, part in zip(states.package, states.part, strict=True)
+    ]
 
 
 def select(
@@ -56,10 +73,10 @@ def select(
     # Before requests: what is dropped on one of them must not change who sees the others.
     in_texts = [state == KEPT for state in states.state]
     states.drop_requested(selection.requests)
-    held = held_out(states.sizes(), selection.held_out)
+    held = _held_out(states, column_of(good, "path"), in_texts, selection)
     split = [
-        (HELD_OUT if package in held or is_dev(part) else TRAIN) if inside else ""
-        for package, part, inside in zip(states.package, states.part, in_texts, strict=True)
+        (HELD_OUT if out else TRAIN) if inside else ""
+        for out, inside in zip(held, in_texts, strict=True)
     ]
     place = _places(packages, parts, in_texts)
     table = good.append_column("state", pa.array(states.state, pa.string()))

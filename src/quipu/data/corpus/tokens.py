@@ -1,4 +1,4 @@
-"""The last stage: a vocabulary from the training texts, then a shard from each file of texts."""
+"""The last stage: a vocabulary, trained or given, then a shard from each file of texts."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,8 +7,8 @@ from quipu.data.corpus import jobs
 from quipu.data.corpus.jobs import Done, Failed, Job
 from quipu.data.corpus.recipe import CorpusRecipe
 from quipu.data.corpus.texts import is_for_training
-from quipu.data.tokens.manifest import MANIFEST, TOKENIZER
-from quipu.data.tokens.stage import finish, train_vocabulary, write_shard
+from quipu.data.tokens.manifest import MANIFEST, TOKENIZER, tokenizer_files
+from quipu.data.tokens.stage import copy_tokenizer, finish, train_vocabulary, write_shard
 from quipu.data.tokens.writing import shard_files
 from quipu.errors import DataError
 
@@ -21,7 +21,19 @@ def build_tokens(recipe: CorpusRecipe, folder: Path, texts: Sequence[Path], run:
     for_training = [path for path in texts if is_for_training(path)]
     if not for_training:
         raise DataError("nothing is left to train on", remedy="hold out less, or cap less")
-    vocabulary = jobs.make(
+    given = recipe.tokenizer
+    first = _trained(recipe, folder, for_training) if given is None else _given(given, folder)
+    (vocabulary,) = jobs.complete(run([first], "tokens"))
+    tokenizer = (first.output, *first.also)
+    done = jobs.complete(run([_shard(folder, path, tokenizer) for path in texts], "tokens"))
+    made = [vocabulary, *done]
+    keep = {path.name for one in made for path in (one.job.output, *one.job.also)}
+    remove_others(folder, {*keep, *(f"{name}.done" for name in keep), MANIFEST})
+    finish(folder, [one.facts for one in done], vocabulary=vocabulary.facts)
+
+
+def _trained(recipe: CorpusRecipe, folder: Path, for_training: Sequence[Path]) -> Job:
+    return jobs.make(
         "vocabulary",
         train_vocabulary,
         (for_training, recipe.vocab, recipe.sample),
@@ -30,24 +42,30 @@ def build_tokens(recipe: CorpusRecipe, folder: Path, texts: Sequence[Path], run:
         version=VERSION,
         size=sum(path.stat().st_size for path in for_training),
     )
-    (trained,) = jobs.complete(run([vocabulary], "tokens"))
-    done = jobs.complete(run([_shard(folder, path) for path in texts], "tokens"))
-    made = [trained, *done]
-    keep = {path.name for one in made for path in (one.job.output, *one.job.also)}
-    remove_others(folder, {*keep, *(f"{name}.done" for name in keep), MANIFEST})
-    finish(folder, [one.facts for one in done], vocabulary=trained.facts)
 
 
-def _shard(folder: Path, texts: Path) -> Job:
+def _given(source: Path, folder: Path) -> Job:
+    files = tokenizer_files(source)
+    return jobs.make(
+        "tokenizer",
+        copy_tokenizer,
+        tuple(files),
+        folder / files[0].name,
+        also=tuple(folder / file.name for file in files[1:]),
+        reads=files,
+        version=VERSION,
+    )
+
+
+def _shard(folder: Path, texts: Path, tokenizer: tuple[Path, ...]) -> Job:
     first, *others = shard_files(folder, texts.stem)
-    tokenizer = folder / TOKENIZER
     return jobs.make(
         f"tokens {texts.stem}",
         write_shard,
-        (texts, tokenizer),
+        (texts, *tokenizer),
         first,
         also=tuple(others),
-        reads=(texts, tokenizer),
+        reads=(texts, *tokenizer),
         version=VERSION,
         size=texts.stat().st_size,
     )

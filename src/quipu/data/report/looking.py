@@ -10,11 +10,11 @@ from quipu.data.loading.draws import permutation
 from quipu.data.loading.mixture import Infilling, LoaderRecipe, Source
 from quipu.data.loading.rows import Loader
 from quipu.data.report.facts import DOCUMENTS, HELD_OUT, HELD_OUT_PREFIX, KEPT
+from quipu.data.tokens.manifest import MANIFEST
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import DataError, UsageError
 from quipu.text.tokenizer import Tokenizer
 
-TOKENIZER = "tokenizer.model"
 _COLUMNS = ["number", "id", "licence", "language", "group", "bytes", "quality", "state", "split"]
 
 
@@ -92,11 +92,10 @@ def packed(
 ) -> Iterator[PackedRow]:
     """Rows drawn at random from one epoch, packed as training packs them."""
     folder = corpus / "tokens"
-    model = folder / TOKENIZER
-    if not model.is_file():
-        raise DataError(f"{corpus} has no token shards", got=f"no tokens/{TOKENIZER}",
+    if not (folder / MANIFEST).is_file():
+        raise DataError(f"{corpus} has no token shards", got=f"no tokens/{MANIFEST}",
                         remedy="build it to the end: quipu data build")  # fmt: skip
-    tokenizer = Tokenizer.from_files({TOKENIZER: model.read_bytes()})
+    tokenizer = Tokenizer.load(folder)
     shards = TokenShards.open(folder, tokenizer)
     training = [name for name in shards.groups if not name.startswith(HELD_OUT_PREFIX)]
     if group is not None and group not in shards.groups:

@@ -12,7 +12,8 @@ from quipu.data.sources.packages import Package
 from quipu.data.sources.registries import Fetched
 
 ORIGIN = "local"
-KEPT_BESIDE = {".git", ".hg", ".svn", "__pycache__"}
+KEPT_BESIDE = {".git", ".hg", ".svn", "__pycache__", "node_modules"}
+ENVIRONMENT = "pyvenv.cfg"  # in the top folder of every virtual environment of Python
 HASH_DIGITS = 12  # of the contents' hash, where a version is missing
 
 
@@ -20,7 +21,7 @@ def pack_folder(package: Package, into: Path) -> Fetched:
     """A tar of all below a folder: equal contents give equal bytes. Links are not followed.
 
     What version control and Python itself keep beside the sources is left out: it changes while
-    they do not.
+    they do not. So are environments with other people's packages.
     """
     root = Path(package.place)
     if not package.place or not root.is_dir():
@@ -43,7 +44,11 @@ def pack_folder(package: Package, into: Path) -> Fetched:
 def _files(root: Path) -> Iterator[Path]:
     """All below a folder that is no folder, links to folders among them."""
     for place, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in KEPT_BESIDE]
+        folders[:] = [
+            name
+            for name in folders
+            if name not in KEPT_BESIDE and not Path(place, name, ENVIRONMENT).is_file()
+        ]
         yield from (Path(place, name) for name in files)
         yield from (path for name in folders if (path := Path(place, name)).is_symlink())
 

@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from quipu.data.tokens.writing import ShardRecord, token_type, write_whole
-from quipu.errors import DataError
+from quipu.errors import DataError, TokenizerError
+from quipu.text.tokenizer import FILE_NAMES
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.model"
+# What may lie beside it, or instead of it; the last three only go where the model goes.
+TOKENIZER_FILES = (
+    *FILE_NAMES,
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "generation_config.json",
+)
 FORMAT = 1
 _BLOCK = 2**20
 
@@ -94,6 +102,16 @@ def assemble(
         vocabulary=vocabulary,
         dropped=tuple(sorted({*map(int, dropped)})),
     )
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """Files of the tokenizer in a folder. Raises TokenizerError if there is none."""
+    found = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
+    if not any(path.name in (TOKENIZER, "tokenizer.json") for path in found):
+        raise TokenizerError(
+            f"{folder} has no tokenizer", allowed="a folder with tokenizer.model or tokenizer.json"
+        )
+    return found
 
 
 def sha256_of(path: Path) -> str:

@@ -1,7 +1,7 @@
 """From files of texts to token shards: functions that jobs call, and what ends the stage.
 
-    vocabulary   one job          texts -> tokenizer.model
-    shards       one job per file texts and tokenizer.model -> the files of one shard
+    vocabulary   one job          texts -> tokenizer.model, or copies of a given tokenizer's files
+    shards       one job per file texts and tokenizer -> the files of one shard
     finish       at the end       what the jobs told -> manifest.json
 
 A job's function is given the paths of its files first, and returns facts that JSON can hold.
@@ -12,16 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from quipu.data.tokens.manifest import TOKENIZER, Manifest, assemble
+from quipu.data.tokens.manifest import Manifest, assemble, tokenizer_files
 from quipu.data.tokens.reading import Group, TokenShards
 from quipu.data.tokens.sampling import Sample, sampled
 from quipu.data.tokens.spans import LIMIT, syntax_spans
 from quipu.data.tokens.texts import group_of, read_texts
-from quipu.data.tokens.writing import ShardRecord, ShardWriter, shard_files
+from quipu.data.tokens.writing import SUFFIXES, ShardRecord, ShardWriter, shard_files
 from quipu.errors import DataError
 from quipu.text.encoder import Encoder
 from quipu.text.tokenizer import Tokenizer
 from quipu.text.vocabulary import train_tokenizer
+
+FILES = len(SUFFIXES)  # of one shard
 
 
 def train_vocabulary(
@@ -33,13 +35,22 @@ def train_vocabulary(
     return facts
 
 
+def copy_tokenizer(*paths: Any) -> dict[str, Any]:
+    """Copy the files of a given tokenizer: as many targets, then as many sources."""
+    every = list(map(Path, paths))
+    half = len(every) // 2
+    for target, source in zip(every[:half], every[half:], strict=True):
+        target.write_bytes(source.read_bytes())
+    return {"given": [source.name for source in every[half:]]}
+
+
 def write_shard(*paths: Any) -> dict[str, Any]:
-    """Make one shard: the six files of `shard_files`, then the file of texts, then tokenizer.model.
+    """Make one shard: the six files of `shard_files`, then the file of texts, then the tokenizer's.
 
     The shard is named after the file of texts. Facts: its record. Constant memory.
     """
-    *files, texts, model = map(Path, paths)
-    tokenizer = Tokenizer.from_files({TOKENIZER: model.read_bytes()})
+    files, (texts, *vocabulary) = list(map(Path, paths[:FILES])), map(Path, paths[FILES:])
+    tokenizer = Tokenizer.from_files({path.name: path.read_bytes() for path in vocabulary})
     encoder = Encoder(tokenizer)
     group, package, first = group_of(texts), None, -1
     seen: set[str] = set()
@@ -71,7 +82,7 @@ def finish(
 
     The order in which jobs ended does not matter.
     """
-    tokenizer = Tokenizer.from_files({TOKENIZER: (folder / TOKENIZER).read_bytes()})
+    tokenizer = Tokenizer.load(folder)
     groups: dict[str, list[ShardRecord]] = {}
     for record in sorted((ShardRecord(**record) for record in records), key=lambda r: r.name):
         groups.setdefault(group_of(Path(record.name)), []).append(record)
@@ -94,7 +105,8 @@ def rewrite(source: Path, target: Path, licences: Mapping[int, str] | None = Non
     """
     shards = TokenShards.open(source)
     target.mkdir(parents=True, exist_ok=True)
-    (target / TOKENIZER).write_bytes((source / TOKENIZER).read_bytes())
+    for file in tokenizer_files(source):
+        (target / file.name).write_bytes(file.read_bytes())
     records = [
         _copied(shards, group, place, target, licences or {})
         for group in map(shards.group, shards.groups)

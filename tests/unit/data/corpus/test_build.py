@@ -6,15 +6,16 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
+import small
 import small_corpus
 from quipu.data.corpus import build as building
 from quipu.data.corpus.executors.local import LocalExecutor
-from quipu.data.corpus.holding import is_drawn
+from quipu.data.corpus.holding import files_held_out, is_drawn
 from quipu.data.corpus.provenance import why
 from quipu.data.dedup.settings import Near
 from quipu.data.sources.packages import Package
 from quipu.data.tokens.reading import TokenShards
-from quipu.errors import DataError
+from quipu.errors import DataError, TokenizerError
 from quipu.text.tokenizer import Tokenizer
 
 HERE = LocalExecutor(0)
@@ -256,3 +257,60 @@ def test_why_knows_ids_packages_hashes_and_files(sources, corpus, tmp_path):
     assert why(corpus, "nothing").documents == 0
     with pytest.raises(DataError, match="build it first"):
         why(tmp_path, "alpha")
+
+
+def test_a_given_tokenizer_is_copied_and_none_is_trained(sources, tmp_path):
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "tokenizer.model").write_bytes(small.tokenizer_model())
+    (given / "chat_template.jinja").write_text("none")
+    (given / "model.safetensors").write_bytes(b"no part of a tokenizer")
+    recipe = small_corpus.recipe_of(sources, tokenizer=given)
+    build(recipe, tmp_path / "corpus", HERE)
+    tokens = tmp_path / "corpus" / "tokens"
+    shards = TokenShards.open(tokens, small.tokenizer())
+    assert shards.manifest.vocabulary == {"given": ["tokenizer.model", "chat_template.jinja"]}
+    assert (tokens / "tokenizer.model").read_bytes() == small.tokenizer_model()
+    assert (tokens / "chat_template.jinja").exists()
+    assert not (tokens / "model.safetensors").exists()
+    text = small.tokenizer().decode(shards.document("python", 0))
+    assert text.startswith(("from .m", "def step_"))
+
+
+def test_a_folder_without_a_tokenizer_is_refused(sources, tmp_path):
+    recipe = small_corpus.recipe_of(sources, tokenizer=tmp_path)
+    with pytest.raises(TokenizerError, match="no tokenizer"):
+        build(recipe, tmp_path / "corpus", HERE)
+
+
+def test_files_may_be_held_out_one_by_one(sources, tmp_path):
+    build(small_corpus.recipe_of(sources, held_out_by="file", held_out=0.2), tmp_path, HERE)
+    kept = [row for row in documents(tmp_path) if row["state"] == "kept"]
+    out = [row for row in kept if row["split"] == "held out"]
+    assert len(out) == round(0.2 * len(kept))
+    assert len({row["package"] for row in out} & {r["package"] for r in kept if r not in out}) > 0
+
+
+def test_few_files_are_all_trained_on_and_one_of_many_is_drawn():
+    paths = [f"m{i}.py" for i in range(40)]
+    assert files_held_out(paths[:7], 0.05) == set()
+    assert len(files_held_out(paths[:8], 0.05)) == 1
+    assert len(files_held_out(paths, 0.05)) == 2
+    assert files_held_out(paths, 0.0) == set()
+    before = {paths[i] for i in files_held_out(paths, 0.2)}
+    after = {paths[1:][i] for i in files_held_out(paths[1:], 0.2)}
+    assert len(before & after) >= 7
+
+
+def test_nothing_left_says_what_went_and_why(sources, tmp_path):
+    recipe = small_corpus.recipe_of(sources, packages=(
+        Package(ecosystem="folder", name="away", place=str(tmp_path / "away")),
+    ))  # fmt: skip
+    with pytest.raises(DataError, match="no files; 1 of 1 packages missing; not found"):
+        build(recipe, tmp_path / "corpus", HERE)
+
+
+def test_recipes_that_ask_for_nothing_new_keep_their_fingerprints(sources):
+    told = small_corpus.recipe_of(sources).as_json()
+    assert "tokenizer" not in told
+    assert "held_out_by" not in told

@@ -363,6 +363,10 @@ def test_a_folder_is_packed_as_it_is_without_following_links(tmp_path):
     for name in (".git", "deep/__pycache__"):
         (root / name).mkdir()
         (root / name / "b.py").write_text("b = 1\n")
+    environment = root / "env" / "lib"
+    environment.mkdir(parents=True)
+    (root / "env" / "pyvenv.cfg").touch()
+    (environment / "c.py").write_text("c = 1\n")
     assert fetched(tmp_path / "to", asked) == [first]
     found = [(f.path, getattr(f, "reason", "")) for f in read(first, tmp_path / "to")]
     assert found == [("deep/a.py", ""), ("link.py", "link"), ("loop", "link")]
