@@ -13,6 +13,16 @@ def append(path: Path, line: Mapping[str, object]) -> None:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
+def mend(path: Path) -> None:
+    """Cut off a last line that was not written whole, so that the next one begins a line."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        data = file.read()
+        if data and not data.endswith(b"\n"):
+            file.truncate(data.rfind(b"\n") + 1)
+
+
 def keep(path: Path, wanted: Callable[[dict[str, object]], bool]) -> None:
     """Drop the lines of a file that are not wanted; the file is replaced whole. None: no file."""
     if not path.exists():
@@ -25,11 +35,14 @@ def keep(path: Path, wanted: Callable[[dict[str, object]], bool]) -> None:
     temporary.replace(path)
 
 
-def read(path: Path) -> Iterator[dict[str, object]]:
-    """Objects of the file, in order; QuipuError names the line that is none."""
-    with path.open(encoding="utf-8") as file:
+def read(path: Path, *, growing: bool = False) -> Iterator[dict[str, object]]:
+    """Objects of the file, in order; QuipuError names the line that is none.
+
+    Of a file that is `growing`, a last line that is not whole is left out.
+    """
+    with path.open(encoding="utf-8", errors="replace" if growing else "strict") as file:
         for number, line in enumerate(file, 1):
-            if not line.strip():
+            if not line.strip() or (growing and not line.endswith("\n")):
                 continue
             try:
                 found = json.loads(line)

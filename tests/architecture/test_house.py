@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
     "data": {"text", "pages"},
     "exercises": {"data", "text"},
-    "train": {"model", "data", "checkpoint", "text"},
+    "train": {"model", "data", "checkpoint", "text", "pages"},
     "engine": {"model", "native"},  # runners/torch and runners/native alone, see below
     "backend": {"text", "checkpoint", "engine"},
     "answers": {"backend"},

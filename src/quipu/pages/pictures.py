@@ -21,16 +21,26 @@ _STYLE: dict[Any, Any] = {
 
 def picture(draw: Callable[[Any], None], height: float, width: float = HALF) -> str:
     """A figure with one pair of axes, as a data URI."""
+    data = figure_of(draw, height, "svg", width)
+    return "data:image/svg+xml;base64," + base64.b64encode(data).decode("ascii")
+
+
+def figure_of(draw: Callable[[Any], None], height: float, kind: str, width: float = HALF) -> bytes:
+    """A figure with one pair of axes, as the bytes of an svg or png file."""
     import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
+        (FigureCanvasSVG if kind == "svg" else FigureCanvasAgg)(figure)
         axes = figure.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
         draw(axes)
         file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+        if kind == "svg":
+            figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+        else:
+            figure.savefig(file, format=kind, dpi=160)
+    return file.getvalue()

@@ -37,6 +37,7 @@ class Log:
     def __init__(self, run: Path, done: int, *, tensorboard: bool) -> None:
         """`done` steps stand in the checkpoint that the run goes on from."""
         self._path = run / METRICS
+        jsonl.mend(self._path)
         jsonl.keep(self._path, lambda line: cast(int, line["step"]) <= done)
         self._board = _board(run, done) if tensorboard else None
 

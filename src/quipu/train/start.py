@@ -67,12 +67,17 @@ def whole_weights(start: Path) -> Iterator[tuple[str, Tensor]]:
     saved = checkpoint.saved(start)
     if not saved:
         raise TrainingError(f"run folder {start}", got="no checkpoint yet", remedy="train it first")
-    lora = folder.lora_of(start)
-    trained = checkpoint.weights_of(saved[-1])
+    yield from weights_at(start, saved[-1])
+
+
+def weights_at(run: Path, saved: checkpoint.Saved) -> Iterator[tuple[str, Tensor]]:
+    """Weights of one of a run's checkpoints, adapters merged, fp32."""
+    lora = folder.lora_of(run)
+    trained = checkpoint.weights_of(saved)
     if lora is None:
         yield from trained
     else:
-        base = whole_weights(Path(folder.read_recipe(start)["start"]))
+        base = whole_weights(Path(folder.read_recipe(run)["start"]))
         yield from merged(base, dict(trained), lora)
 
 

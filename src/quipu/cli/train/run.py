@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         from quipu.train.loop import Machine
         from quipu.train.ranks import MeshShape, launched_world
         from quipu.train.recipe import Chain, TrainRecipe
+        from quipu.train.stored import note_chain
     except ModuleNotFoundError as error:
         raise QuipuError(
             f"training needs {error.name}", remedy="pip install 'quipu-code[train]'"
@@ -122,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
         budget.check_mesh(stage, machine.mesh)
         budget.refuse(stage, machine, device)
     folder = args.folder or Path("runs") / recipe.name
+    if isinstance(recipe, Chain) and leads():
+        note_chain(folder, [stage.name for stage in recipe.stages])
     for stage, place in places(recipe, folder):
         watch(stage, place, args.corpus, machine)
     if leads():
