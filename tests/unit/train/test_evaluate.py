@@ -219,8 +219,8 @@ def test_a_gap_is_cut_to_whole_lines_that_fit(held_out):
     assert near is not None
     assert gap.before.endswith(near.before)
     assert gap.after.startswith(near.after)
-    used = len(tokenizer.encode(near.before)) + len(tokenizer.encode(near.after, dummy_prefix=False))
-    assert 10 < used <= 40
+    after = tokenizer.encode(near.after, dummy_prefix=False)
+    assert 10 < len(tokenizer.encode(near.before)) + len(after) <= 40
     assert fitted(gap, tokenizer, 0) is None
     whole = fitted(gap, tokenizer, 100_000)
     assert whole == gap
