@@ -65,9 +65,22 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("source", metavar="SRC", help="folder, file or embedded name to read")
     parser.add_argument("target", metavar="DST", type=Path, help="folder or file to make")
     parser.add_argument("--to", required=True, choices=TARGETS, help="layout of DST")
+    add_options(parser)
+    parser.add_argument(
+        "--rope-theta",
+        metavar="X",
+        type=float,
+        help="rotary base, for a source that does not say it or says it wrong",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the model at DST")
+    parser.set_defaults(run=run)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say how weights are written."""
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
-        "--dtype", choices=tuple(PLAIN), help="format of the weights (default: as in SRC)"
+        "--dtype", choices=tuple(PLAIN), help="format of the weights (default: as they are)"
     )
     formats.add_argument(
         "--quantize",
@@ -88,22 +101,20 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default=1,
         help="hf: number of weight files; meta: model-parallel shards (default: 1)",
     )
-    parser.add_argument(
-        "--rope-theta",
-        metavar="X",
-        type=float,
-        help="rotary base, for a source that does not say it or says it wrong",
-    )
-    parser.add_argument("--force", action="store_true", help="overwrite the model at DST")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert, with a progress bar on stderr; the path of the result goes to stdout."""
-    source = model_path(args.source)
+    write(model_path(args.source), args, rope_theta=args.rope_theta)
+    sys.stdout.write(f"{args.target}\n")
+    return 0
+
+
+def write(source: Path, args: argparse.Namespace, *, rope_theta: float | None = None) -> None:
+    """Convert a model as the options of the command say, with a progress bar on stderr."""
     dtype = _QUANTIZE[args.quantize] if args.quantize else args.dtype
     with _ending_orderly(), _bar() as bar:
-        rounding = _rounding(source, args.to, dtype, args.calibrate, args.rope_theta)
+        rounding = _rounding(source, args.to, dtype, args.calibrate, rope_theta)
         stage = "Fitting" if rounding else "Writing"
         task = bar.add_task(stage)
         convert(
@@ -113,12 +124,10 @@ def run(args: argparse.Namespace) -> int:
             dtype=dtype,
             rounding=rounding,
             shards=args.shards,
-            rope_theta=args.rope_theta,
+            rope_theta=rope_theta,
             overwrite=args.force,
             progress=lambda done, total: _show(bar, task, stage, done, total),
         )
-    sys.stdout.write(f"{args.target}\n")
-    return 0
 
 
 def _rounding(

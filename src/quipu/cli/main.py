@@ -59,6 +59,17 @@ def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     return top
 
 
+def _parsed(whole: argparse.ArgumentParser, given: Sequence[str]) -> argparse.Namespace:
+    """As parse_args, but name=value settings may stand anywhere: argparse takes them once only."""
+    args, left = whole.parse_known_args(given)
+    settings = [word for word in left if "=" in word and not word.startswith("-")]
+    if left and (settings != left or not hasattr(args, "settings")):
+        whole.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:
+        args.settings = [*args.settings, *settings]
+    return args
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -66,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = [given[0], *VERB_LEFT_OUT[given[0]](given[1:])]
     # The modules of all verbs take longer to import than a small model to answer.
     only = [name for name in given[:1] if name in COMMANDS]
-    args = parser(only or COMMANDS).parse_args(given)
+    args = _parsed(parser(only or COMMANDS), given)
     log.setup(args.verbose)
     try:
         code: int = args.run(args)

@@ -7,7 +7,6 @@ import torch
 from quipu.checkpoint.hf import HfWriter
 from quipu.checkpoint.staging import staged
 from quipu.checkpoint.tensors import StoredTensor, TensorSpec, cast
-from quipu.config import Abilities
 from quipu.counts import weight_shapes
 from quipu.errors import TrainingError
 from quipu.train import checkpoint, folder, start
@@ -18,22 +17,19 @@ def export(run: Path, target: Path, *, overwrite: bool = False) -> None:
 
     Raises TrainingError if the folder holds no run, CheckpointError if the target is not written.
     """
-    recipe = folder.read_recipe(run)
+    folder.read_recipe(run)
     if not checkpoint.saved(run):
         raise TrainingError(
             f"run folder {run}",
             got="no checkpoint",
             remedy="train it first, with quipu train",
         )
-    try:
-        tokenizer = (run / folder.TOKENIZER).read_bytes()
-    except OSError as error:
-        raise TrainingError(f"run folder {run}", got=error, allowed="tokenizer.model") from error
+    tokenizer = folder.tokenizer_files(run)
     config = folder.model_of(run)
     specs = {n: TensorSpec(dtype="bf16", shape=shape) for n, shape in weight_shapes(config)}
-    abilities = Abilities(infill=recipe["data"]["infilling"]["rate"] > 0)
+    abilities = start.abilities_of(run)
     with staged(target, overwrite=overwrite) as path:
-        writer = HfWriter(path, config, abilities, specs, {folder.TOKENIZER: tokenizer}, 1)
+        writer = HfWriter(path, config, abilities, specs, tokenizer, 1)
         for name, tensor in start.whole_weights(run):
             writer.write(name, cast(_stored(tensor), "bf16"))
         writer.finish()

@@ -1,7 +1,7 @@
 """A run's folder: whose it is, what recipe it is of, and that one run at a time is in it.
 
 RUN/recipe.json      the recipe, and the model's configuration with it
-    tokenizer.model  of the shards it trains on
+    tokenizer.model  of the shards it trains on, or tokenizer.json, and what lies beside it
     checkpoints/     see train/checkpoint.py
     metrics.jsonl    see train/metrics.py
     tensorboard/
@@ -11,21 +11,25 @@ import dataclasses
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from quipu.config import ModelConfig, RopeScaling
-from quipu.errors import TrainingError
+from quipu.data.tokens import manifest
+from quipu.errors import TokenizerError, TrainingError
 from quipu.train.recipe import Lora, TrainRecipe
 
-RECIPE, TOKENIZER = "recipe.json", "tokenizer.model"
+RECIPE = "recipe.json"
 
 
 @contextmanager
-def claimed(run: Path, recipe: TrainRecipe, tokenizer: Path) -> Iterator[None]:
-    """Hold the run's folder, made if need be, for this process and this recipe alone."""
+def claimed(run: Path, recipe: TrainRecipe, tokenizer: Sequence[Path]) -> Iterator[None]:
+    """Hold the run's folder, made if need be, for this process and this recipe alone.
+
+    The files of its tokenizer are copied there.
+    """
     try:
         run.mkdir(parents=True, exist_ok=True)
         lock = (run / "lock").open("w")
@@ -46,9 +50,10 @@ def claimed(run: Path, recipe: TrainRecipe, tokenizer: Path) -> Iterator[None]:
                 remedy="stop that one first, or give another --run folder",
             ) from None
         _check_recipe(run, recipe)
-        if not (run / TOKENIZER).exists():
-            shutil.copyfile(tokenizer, run / f"{TOKENIZER}.partial")
-            (run / f"{TOKENIZER}.partial").replace(run / TOKENIZER)
+        for file in tokenizer:
+            if not (run / file.name).exists():
+                partial = Path(shutil.copyfile(file, run / f"{file.name}.partial"))
+                partial.replace(run / file.name)
         yield
 
 
@@ -92,6 +97,16 @@ def lora_of(run: Path) -> Lora | None:
     """The adapters of a run; None if it trains all weights."""
     values = read_recipe(run)["lora"]
     return Lora(**values) if values else None
+
+
+def tokenizer_files(run: Path) -> dict[str, bytes]:
+    """Files of a run's tokenizer. Raises TrainingError if there are none."""
+    try:
+        return {file.name: file.read_bytes() for file in manifest.tokenizer_files(run)}
+    except (OSError, TokenizerError) as error:
+        raise TrainingError(
+            f"run folder {run}", got=error, allowed="tokenizer.model or tokenizer.json"
+        ) from error
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

@@ -15,11 +15,12 @@ import torch
 
 from quipu.data.loading.rows import Loader, Rows
 from quipu.data.packing import Row
+from quipu.data.tokens.manifest import tokenizer_files
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import TrainingError
 from quipu.text.tokenizer import Tokenizer
 from quipu.train import checkpoint, start
-from quipu.train.folder import TOKENIZER, claimed
+from quipu.train.folder import claimed
 from quipu.train.lora import adapt
 from quipu.train.metrics import Log, Progress
 from quipu.train.placing import Weights, place
@@ -50,7 +51,7 @@ class StoppedError(TrainingError):
 def open_rows(recipe: TrainRecipe, corpus: Path) -> Rows:
     """What a recipe trains on. `corpus` is the folder of a corpus or of its token shards."""
     shards = TokenShards.open(tokens_folder(corpus))
-    return Loader(shards, Tokenizer.load(shards.folder / TOKENIZER), recipe.data)
+    return Loader(shards, Tokenizer.load(shards.folder), recipe.data)
 
 
 def tokens_folder(corpus: Path) -> Path:
@@ -73,7 +74,7 @@ def train(
     be written, and StoppedError when asked to stop; the last checkpoint is intact then.
     """
     with joined(machine.mesh, machine.device) as ranks:
-        tokenizer = tokens_folder(corpus) / TOKENIZER
+        tokenizer = tokenizer_files(tokens_folder(corpus))
         with claimed(run, recipe, tokenizer) if ranks.leads else nullcontext():
             ranks.barrier()
             with stop_signals() as stop:

@@ -1,6 +1,7 @@
 """What a stage begins with: fresh weights, a checkpoint in any layout, or a run before it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,9 +9,9 @@ from torch import Tensor
 
 from quipu.checkpoint.opening import open_checkpoint
 from quipu.checkpoint.tensors import as_float32
-from quipu.config import ModelConfig
+from quipu.config import Abilities, ModelConfig
 from quipu.counts import weight_shapes
-from quipu.errors import TrainingError
+from quipu.errors import CheckpointError, TrainingError
 from quipu.model.transformer import initial_value
 from quipu.train import checkpoint, folder
 from quipu.train.lora import A, B, initial_adapter, merged
@@ -89,6 +90,29 @@ def is_run(start: Path) -> bool:
 def config_of(start: Path) -> ModelConfig:
     """Configuration of a run's or a model's weights."""
     return folder.model_of(start) if is_run(start) else open_checkpoint(start).config
+
+
+def abilities_of(start: Path) -> Abilities:
+    """What a model on disk was trained for; of a run, also what it began with could do."""
+    if not is_run(start):
+        return open_checkpoint(start).abilities
+    recipe = folder.read_recipe(start)
+    before = abilities_of(Path(recipe["start"])) if recipe["start"] else Abilities()
+    return replace(before, infill=before.infill or recipe["data"]["infilling"]["rate"] > 0)
+
+
+def tokenizer_files(start: Path) -> Mapping[str, bytes]:
+    """Files of a run's or a model's tokenizer. Raises CheckpointError if a model has none."""
+    if is_run(start):
+        return folder.tokenizer_files(start)
+    found = open_checkpoint(start).tokenizer_files()
+    if not found:
+        raise CheckpointError(
+            f"{start} has no tokenizer",
+            allowed="tokenizer.model or tokenizer.json beside the weights",
+            remedy="put the model's own there",
+        )
+    return found
 
 
 def _check(recipe: TrainRecipe) -> None:

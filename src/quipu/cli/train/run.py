@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from quipu.cli.recipes import find_recipe, override
 from quipu.cli.train.dry_run import add_options, dry_run, present
+from quipu.cli.train.tuning import prepared
 from quipu.errors import QuipuError, UsageError
 
 if TYPE_CHECKING:
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
 LOG_EVERY_S = 15.0  # between lines where there is no terminal
 
 EPILOG = """\
-A recipe is a Python function that returns a TrainRecipe, or a Chain of them, each stage beginning
-with the weights of the one before. name=value settings are arguments of the function or fields of
-what it returns; dots reach inside; in a chain, STAGE.name=value means one stage, name=value all.
+A recipe is a Python function that returns a TrainRecipe; or a Chain of them, each stage beginning
+with the weights of the one before; or a Tuning, which first reads a corpus of its own, into
+RUN/corpus. name=value settings are arguments of the function or fields of what it returns; dots
+reach inside; in a chain, STAGE.name=value means one stage, name=value all.
 
 The run folder holds recipe.json, tokenizer.model, checkpoints/ and metrics.jsonl; a chain's has one
 folder per stage. Ctrl-C (or SIGTERM) saves after the step and stops; the same command goes on.
 
 examples:
+  quipu train quipu_recipes.finetune:folder source=~/code/mine start=MODEL --run runs/mine
   quipu train quipu_recipes.tiny:chain --corpus corpora/tiny --run runs/tiny
   quipu train quipu_recipes.tiny:chain --corpus corpora/tiny code.tokens=2e6 --run runs/longer
   quipu train quipu_recipes.code_llama:code size=13b --dry-run --on H100 --devices 64
@@ -93,15 +96,13 @@ def run(args: argparse.Namespace) -> int:
         from quipu.train import budget
         from quipu.train.loop import Machine
         from quipu.train.ranks import MeshShape, launched_world
-        from quipu.train.recipe import Chain, TrainRecipe
+        from quipu.train.recipe import Chain
         from quipu.train.stored import note_chain
     except ModuleNotFoundError as error:
         raise QuipuError(
             f"training needs {error.name}", remedy="pip install 'quipu-code[train]'"
         ) from error
-    kinds: tuple[type[TrainRecipe] | type[Chain], ...] = (TrainRecipe, Chain)
-    recipe, settings = find_recipe(args.recipe, kinds, args.settings)
-    recipe = override(recipe, settings)
+    recipe, folder, corpus = _asked(args)
     stages = recipe.stages if isinstance(recipe, Chain) else (recipe,)
     devices = args.devices if args.dry_run and args.devices else launched_world()
     machine = Machine(
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.dry_run:
         return dry_run(recipe.name, stages, machine, args)
-    if args.corpus is None:
+    if corpus is None:
         raise UsageError(
             "what to train on", got="no --corpus", allowed="a folder of quipu data build"
         )
@@ -122,14 +123,30 @@ def run(args: argparse.Namespace) -> int:
     for stage in stages:
         budget.check_mesh(stage, machine.mesh)
         budget.refuse(stage, machine, device)
-    folder = args.folder or Path("runs") / recipe.name
     if isinstance(recipe, Chain) and leads():
         note_chain(folder, [stage.name for stage in recipe.stages])
     for stage, place in places(recipe, folder):
-        watch(stage, place, args.corpus, machine)
+        watch(stage, place, corpus, machine)
     if leads():
         print(folder)
     return 0
+
+
+def _asked(args: argparse.Namespace) -> "tuple[TrainRecipe | Chain, Path, Path | None]":
+    """The recipe, the run folder, and where its corpus is; one of its own is read first."""
+    from quipu.train.ranks import launched_world
+    from quipu.train.recipe import Chain, TrainRecipe
+    from quipu.train.tuning import Tuning
+
+    kinds: tuple[type[TrainRecipe | Chain | Tuning], ...] = (TrainRecipe, Chain, Tuning)
+    found, settings = find_recipe(args.recipe, kinds, args.settings)
+    found = override(found, settings)
+    folder = args.folder or Path("runs") / found.name
+    if not isinstance(found, Tuning):
+        return found, folder, args.corpus
+    corpus = args.corpus or folder / "corpus"
+    given = args.corpus is not None
+    return prepared(found, corpus, given=given, world=launched_world()), folder, corpus
 
 
 def places(recipe: "TrainRecipe | Chain", folder: Path) -> "Iterator[tuple[TrainRecipe, Path]]":
