@@ -4,7 +4,7 @@ import argparse
 from importlib import import_module
 
 # In the order of the help text. Each module has `register(subparsers)`.
-VERBS = ("fetch", "build", "apply", "exercises", "report", "show", "why", "drop")
+VERBS = ("fetch", "build", "apply", "exercises", "report", "show", "why", "drop", "pack")
 
 
 def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

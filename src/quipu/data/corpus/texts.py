@@ -13,9 +13,9 @@ from quipu.data.corpus import jobs
 from quipu.data.corpus.jobs import Job
 from quipu.data.corpus.select import HELD_OUT, KEPT
 from quipu.data.corpus.tables import TEXTS, Writer, rows
+from quipu.data.tokens.texts import HELD_OUT as BEFORE_HELD_OUT
 
 VERSION = 1
-_HELD_OUT = "held-out-"
 _COLUMNS = (
     "number",
     "group",
@@ -43,7 +43,7 @@ class _Stretch:
 
 def group_name(group: str, split: str) -> str:
     """What shards of a group are called; those held out are a group of their own."""
-    return f"{_HELD_OUT}{group}" if split == HELD_OUT else group
+    return f"{BEFORE_HELD_OUT}{group}" if split == HELD_OUT else group
 
 
 def text_jobs(folder: Path, file_bytes: int) -> Iterator[Job]:
@@ -148,8 +148,3 @@ def texts_of(path: Path, wanted: set[int]) -> Iterator[tuple[int, str]]:
                 for row in here:
                     yield row, column[row - first].as_py()
             first = following
-
-
-def is_for_training(texts: Path) -> bool:
-    """Whether a file of texts, or a shard, holds what is trained on."""
-    return not texts.name.startswith(_HELD_OUT)

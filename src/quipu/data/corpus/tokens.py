@@ -6,9 +6,9 @@ from pathlib import Path
 from quipu.data.corpus import jobs
 from quipu.data.corpus.jobs import Done, Failed, Job
 from quipu.data.corpus.recipe import CorpusRecipe
-from quipu.data.corpus.texts import is_for_training
 from quipu.data.tokens.manifest import MANIFEST, TOKENIZER, tokenizer_files
 from quipu.data.tokens.stage import copy_tokenizer, finish, train_vocabulary, write_shard
+from quipu.data.tokens.texts import is_for_training
 from quipu.data.tokens.writing import shard_files
 from quipu.errors import DataError
 

@@ -1,5 +1,10 @@
-"""Files of texts that shards are made from: parquet with number, text, package and licence."""
+"""Files of texts that shards are made from: parquet with number, text, package and licence.
 
+The same as lines of JSON, compressed (`.xz`), is how a corpus travels (data/corpus/packs.py).
+"""
+
+import json
+import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +14,7 @@ from quipu.errors import DataError
 
 COLUMNS = ("number", "text", "package", "licence")
 HELD_OUT = "held-out-"  # before the name of a group: what is kept for validation
+PACKED = ".xz"
 _BATCH = 64  # documents that are in memory at once
 
 
@@ -27,6 +33,11 @@ def group_of(path: Path) -> str:
     return path.stem.rpartition("-")[0]
 
 
+def is_for_training(texts: Path) -> bool:
+    """Whether a file of texts, or a shard, holds what is trained on."""
+    return not texts.name.startswith(HELD_OUT)
+
+
 def is_python(group: str) -> bool:
     """Whether the documents of a group are Python."""
     return group.removeprefix(HELD_OUT) in ("python", "exercises")
@@ -34,10 +45,22 @@ def is_python(group: str) -> bool:
 
 def read_texts(path: Path) -> Iterator[Text]:
     """Documents of one file, in order. Raises DataError if it is no such file."""
+    if path.suffix == PACKED:
+        yield from _unpacked(path)
+        return
     for batch in batches(path, COLUMNS):
         for row in batch.to_pylist():
             row["licence"] = row["licence"] or ""
             yield Text(**row)
+
+
+def _unpacked(path: Path) -> Iterator[Text]:
+    try:
+        with lzma.open(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                yield Text(**json.loads(line))
+    except (OSError, EOFError, ValueError, TypeError, lzma.LZMAError) as error:
+        raise _unreadable(path, error) from error
 
 
 def batches(path: Path, columns: tuple[str, ...]) -> Iterator[Any]:
@@ -59,6 +82,6 @@ def _unreadable(path: Path, got: object) -> DataError:
     return DataError(
         f"{path} cannot be read",
         got=got,
-        allowed=f"parquet with {', '.join(COLUMNS)}",
+        allowed=f"{', '.join(COLUMNS)} of documents, parquet or packed",
         remedy="delete it and build the corpus again",
     )
