@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: toolchains demo torch-free test test-slow check format native-check native-bench clean
+.PHONY: toolchains demo torch-free test test-slow check format pack-family train-family native-check \
+	native-bench clean
 
 NATIVE := $(wildcard native/*.h native/*.cc native/isa/*) native/CMakeLists.txt
 
@@ -44,6 +45,22 @@ check: $(VENV)/.test  ## lint, format and types
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
+
+# The corpus in pieces of at most 56 MB, the first of which alone is enough for a short run.
+CORPUS ?= corpora/quipu-corpus-1
+pack-family: $(VENV)/.test  ## the shipped corpus in pieces, for a machine that is lent for minutes
+	$(BIN)/quipu data pack $(CORPUS) --to build/family/pieces --megabytes 56 \
+		--share cpp=0.15 --share java=0.3 --share typescript=0.4
+
+# For the Python of a machine with a CUDA device and PyTorch; nothing is installed or fetched.
+# Run again it goes on; OUT gets the model in parts of 16 MiB, and the logs.
+TRAIN_PYTHON ?= python3
+MINUTES ?= 9
+SIZE ?= 60m
+OUT ?= build/family/out
+train-family:  ## train the family in a slot of MINUTES: shards, all stages, evaluation, int8
+	PYTHONPATH=src $(TRAIN_PYTHON) -m quipu_recipes.slot --pieces build/family/pieces/piece-* \
+		--work build/family --out $(OUT) --size $(SIZE) --minutes $(MINUTES) $(SLOT)
 
 # The kernels as users get them, then under the sanitisers: addresses and undefined behaviour, threads.
 native-check:  ## build and test the C++ kernels (needs cmake and a C++20 compiler)
