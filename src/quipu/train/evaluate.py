@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from quipu.config import ModelConfig
+from quipu.data.loading.mixed import Rows
 from quipu.data.loading.mixture import SHORTEST_ROW
-from quipu.data.loading.rows import Rows
 from quipu.data.packing import NO_TARGET, Row
 from quipu.errors import UsageError
 from quipu.model.attend import Attend, PackedCausal

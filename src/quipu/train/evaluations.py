@@ -10,7 +10,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from quipu import jsonl
 from quipu.checkpoint.opening import open_checkpoint
-from quipu.data.loading.rows import Rows
+from quipu.data.loading.mixed import Rows
 from quipu.errors import DataError, QuipuError, TrainingError
 from quipu.text.tokenizer import Tokenizer
 from quipu.train import checkpoint, folder, start, stored

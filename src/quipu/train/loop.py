@@ -13,7 +13,8 @@ from types import FrameType
 
 import torch
 
-from quipu.data.loading.rows import Loader, Rows
+from quipu.data.loading.mixed import Rows
+from quipu.data.loading.rows import Loader
 from quipu.data.packing import Row
 from quipu.data.tokens.manifest import tokenizer_files
 from quipu.data.tokens.reading import TokenShards

@@ -4,25 +4,30 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from quipu.data.loading.mixture import LoaderRecipe
+from quipu.data.loading.mixture import DialogueRecipe, LoaderRecipe
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import DataError
+from quipu.text.tokenizer import Tokenizer
 
 ORDER = "1"  # raised whenever the same recipe and shards give other rows than before
 
 
-def identity(shards: TokenShards, recipe: LoaderRecipe) -> dict[str, str]:
-    """All that rows depend on: order, recipe, tokenizer, and the shards by their hashes."""
-    found = {
+def of_mixture(recipe: LoaderRecipe | DialogueRecipe, tokenizer: Tokenizer) -> dict[str, str]:
+    """What rows of all sources depend on."""
+    return {
         "order": ORDER,
-        "tokenizer": shards.manifest.tokenizer_fingerprint,
+        "tokenizer": tokenizer.fingerprint,
         "row_tokens": str(recipe.row_tokens),
         "infilling": repr(recipe.infilling),
         "seed": str(recipe.seed),
         "sources": ", ".join(source.name for source in recipe.sources),
     }
+
+
+def of_shards(shards: TokenShards, recipe: LoaderRecipe) -> dict[str, str]:
+    """The shards that a recipe names, by their hashes."""
     numbers = json.dumps(shards.manifest.dropped)
-    found["dropped"] = f"{len(shards.manifest.dropped)} documents, {_short(numbers)}"
+    found = {"dropped": f"{len(shards.manifest.dropped)} documents, {_short(numbers)}"}
     for source in recipe.sources:
         found[f"source {source.name}"] = repr(source)
         records = [record.json() for record in shards.manifest.groups[source.group]]

@@ -1,4 +1,4 @@
-"""What a run trains on: groups with weights or epochs, rows, infilling; and which row comes when.
+"""What a run trains on: sources with weights or epochs, rows, infilling; which row comes when.
 
 The schedule of a mixture runs in cycles of about `CYCLE_ROWS` rows. How many rows a source has had
 after n cycles is its exact share of them, rounded down, so shares hold over any stretch and the
@@ -12,16 +12,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from quipu.config import ChatFormat
 from quipu.data.loading import draws
 from quipu.errors import UsageError
 
 CYCLE_ROWS = 1024
 SHORTEST_ROW = 32  # tokens; below, the specials of a sample leave no room for its text
+
+
+class Weighed(Protocol):
+    """What a mixture is made of."""
+
+    @property
+    def weight(self) -> float | None:
+        """Share of all rows, against the weights of the others; None: by size times epochs."""
+
+    @property
+    def epochs(self) -> float | None:
+        """How often it may be seen; None with a weight is without end, None without is once."""
+
+    @property
+    def name(self) -> str:
+        """What tells sources of one recipe apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,18 +90,64 @@ class LoaderRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.row_tokens < SHORTEST_ROW:
-            raise UsageError(
-                "rows are too short", got=self.row_tokens, allowed=f"{SHORTEST_ROW} tokens or more"
-            )
-        for share in ("rate", "spm", "syntax"):
-            value = getattr(self.infilling, share)
-            if not 0 <= value <= 1:  # NaN too
-                raise UsageError(f"infilling {share} is no share", got=value, allowed="0 to 1")
+        _check_rows(self.row_tokens, self.infilling)
         _check(self.sources)
 
 
-def _check(sources: Sequence[Source]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Dialogues:
+    """Dialogues of some files, and how much of them is wanted; `weight`, `epochs` as of `Source`.
+
+    Shares are of rows: few tokens of a dialogue are trained, nearly all of a source's.
+    """
+
+    files: str = "*"  # without .jsonl, in the folder dialogues; may be a pattern
+    weight: float | None = None
+    epochs: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells sources of one recipe apart."""
+        return f"dialogues {self.files}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialogueRecipe:
+    """Rows of dialogues, mixed with rows of token shards so that what is known stays known.
+
+    Raises UsageError if it cannot be.
+    """
+
+    row_tokens: int
+    dialogues: tuple[Dialogues, ...] = (Dialogues(),)
+    sources: tuple[Source, ...] = ()
+    format: ChatFormat = "inst"
+    infilling: Infilling = Infilling(rate=0.0)  # of the sources
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_rows(self.row_tokens, self.infilling)
+        if self.format not in get_args(ChatFormat):
+            raise UsageError(
+                "chat format", got=self.format, allowed=" or ".join(get_args(ChatFormat))
+            )
+        if not self.dialogues:
+            raise UsageError("dialogues", got="none", remedy="use a LoaderRecipe without them")
+        _check([*self.dialogues, *self.sources])
+
+
+def _check_rows(row_tokens: int, infilling: Infilling) -> None:
+    if row_tokens < SHORTEST_ROW:
+        raise UsageError(
+            "rows are too short", got=row_tokens, allowed=f"{SHORTEST_ROW} tokens or more"
+        )
+    for share in ("rate", "spm", "syntax"):
+        value = getattr(infilling, share)
+        if not 0 <= value <= 1:  # NaN too
+            raise UsageError(f"infilling {share} is no share", got=value, allowed="0 to 1")
+
+
+def _check(sources: Sequence[Weighed]) -> None:
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise UsageError("a mixture names a source twice", got=", ".join(names))
@@ -118,7 +181,7 @@ class _Cycle(NamedTuple):
 class Schedule:
     """Which row of which source is row number i of the run."""
 
-    def __init__(self, sources: Sequence[Source], epoch_rows: Sequence[int], seed: int) -> None:
+    def __init__(self, sources: Sequence[Weighed], epoch_rows: Sequence[int], seed: int) -> None:
         """`epoch_rows` are the rows that one epoch of each source fills."""
         self._key = (seed, zlib.crc32(b"mixture"))
         pairs = list(zip(sources, epoch_rows, strict=True))
@@ -184,7 +247,7 @@ class Schedule:
         return cycle.begin + int(np.flatnonzero(beyond)[0])
 
 
-def _limit(source: Source, epoch_rows: int) -> int | None:
+def _limit(source: Weighed, epoch_rows: int) -> int | None:
     """Rows of a source that may be seen; None without end."""
     if source.epochs is None:
         return None if source.weight is not None else epoch_rows

@@ -1,12 +1,7 @@
-"""Rows of a run as a pure function of (shards, recipe, row number): a loader's state is one number.
+"""Rows of token shards: a pure function of (shards, recipe, row number)."""
 
-Any loader of the same identity gives the same row for the same number, whatever it gave before, on
-however many machines: rank r of W takes rows r, r + W, ... of each batch.
-"""
-
-from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
-from typing import Protocol
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -14,12 +9,13 @@ from quipu.data.loading import identity
 from quipu.data.loading.axis import Axis
 from quipu.data.loading.facts import Facts
 from quipu.data.loading.infilling import Arranger, Sample, Slice
-from quipu.data.loading.mixture import LoaderRecipe, Schedule, Source
+from quipu.data.loading.mixed import Mixed
+from quipu.data.loading.mixture import LoaderRecipe, Source
 from quipu.data.loading.parts import Costs, cut
 from quipu.data.loading.plan import BLOCK_ROWS, Plan, Stretch
 from quipu.data.packing import NO_TARGET, Row
 from quipu.data.tokens.reading import TokenShards
-from quipu.errors import DataError, UsageError
+from quipu.errors import DataError
 from quipu.text.tokenizer import Tokenizer
 
 # What a file takes besides its tokens, and what is kept free once for all files of a row: both
@@ -29,27 +25,7 @@ PLAIN_OVERHEAD, PLAIN_SPARE = 2, 2
 INFILLING_OVERHEAD, INFILLING_SPARE = 7, 4
 
 
-class Rows(Protocol):
-    """What a run trains on: rows by their number, and in words what they depend on."""
-
-    identity: dict[str, str]
-    tokenizer: Tokenizer
-
-    @property
-    def rows_total(self) -> int | None:
-        """Rows until a source would exceed its epochs; None without end."""
-
-    def check(self, saved: Mapping[str, str]) -> None:
-        """Raises DataError with the differences if `saved` is not this identity."""
-
-    def row(self, index: int) -> Row:
-        """Row number `index` of the run."""
-
-    def batch(self, step: int, batch_rows: int, rank: int = 0, world: int = 1) -> Row:
-        """A rank's rows of one optimiser step end to end."""
-
-
-class Loader:
+class Loader(Mixed):
     """Rows of shards as a recipe wants them. Opening reads lengths, and cuts long documents."""
 
     def __init__(
@@ -61,86 +37,35 @@ class Loader:
         block_rows: int = BLOCK_ROWS,
     ) -> None:
         """Raises DataError for a missing group or another tokenizer, UsageError for no text."""
-        if tokenizer.fingerprint != shards.manifest.tokenizer_fingerprint:
-            raise DataError(
-                "shards were written with another tokenizer",
-                got=f"fingerprint {tokenizer.fingerprint[:16]}",
-                allowed=shards.manifest.tokenizer_fingerprint[:16],
-                remedy="use the tokenizer.model that lies beside the shards",
-            )
-        self.recipe, self.tokenizer = recipe, tokenizer
-        facts = Facts(tokenizer)
-        arranger = Arranger(tokenizer, facts, recipe.infilling, recipe.seed)
-        self._streams = [
-            Stream(shards, source, recipe, facts, arranger, block_rows) for source in recipe.sources
-        ]
-        for source, rows in zip(recipe.sources, self.epoch_rows, strict=True):
-            _refuse_nothing(source, rows)
-        if not any(self.epoch_rows):
-            _refuse_nothing(recipe.sources[0], 0, wanted=True)
-        self._schedule = Schedule(recipe.sources, self.epoch_rows, recipe.seed)
-        self.identity = identity.identity(shards, recipe)
-
-    @property
-    def epoch_rows(self) -> list[int]:
-        """Rows that one epoch of each source fills."""
-        return [stream.plan.epoch_rows for stream in self._streams]
-
-    @cached_property
-    def rows_total(self) -> int | None:
-        """Rows until a source would exceed its epochs; None without end."""
-        return self._schedule.rows_total
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of `identity`: loaders with the same one give the same rows."""
-        return identity.fingerprint(self.identity)
-
-    def check(self, saved: Mapping[str, str]) -> None:
-        """Raises DataError with the differences if `saved` is not this loader's identity."""
-        identity.check(saved, self.identity)
-
-    def row(self, index: int) -> Row:
-        """Row number `index` of the run. Raises UsageError beyond `rows_total`."""
-        if index < 0 or (self.rows_total is not None and index >= self.rows_total):
-            raise UsageError(
-                "the run has no such row",
-                got=index,
-                allowed=f"0 to {(self.rows_total or 0) - 1}" if self.rows_total else "0 or more",
-                remedy="give the sources more epochs",
-            )
-        source, row = self._schedule.at(index)
-        return self._streams[source].row(row)
-
-    def batch(self, step: int, batch_rows: int, rank: int = 0, world: int = 1) -> Row:
-        """A rank's rows of one optimiser step end to end: [batch_rows / world * row_tokens].
-
-        Documents are numbered anew in each row, as in each row alone.
-        """
-        if batch_rows < 1 or batch_rows % world or not 0 <= rank < world:
-            raise UsageError(
-                "rows of a batch cannot be shared out",
-                got=f"{batch_rows} rows, rank {rank} of {world}",
-                allowed="a multiple of the ranks, ranks from 0",
-            )
-        first = step * batch_rows
-        chosen = [self.row(first + place) for place in range(rank, batch_rows, world)]
-        return Row(
-            tokens_T=np.concatenate([row.tokens_T for row in chosen]),
-            targets_T=np.concatenate([row.targets_T for row in chosen]),
-            positions_T=np.concatenate([row.positions_T for row in chosen]),
-            document_T=np.concatenate([row.document_T for row in chosen]),
+        super().__init__(
+            tokenizer,
+            recipe.sources,
+            streams(shards, tokenizer, recipe, block_rows=block_rows),
+            seed=recipe.seed,
+            identity=identity.of_mixture(recipe, tokenizer) | identity.of_shards(shards, recipe),
         )
+        self.recipe = recipe
 
 
-def _refuse_nothing(source: Source, rows: int, *, wanted: bool = False) -> None:
-    """A group without text must not be weighed, and cannot be all that is wanted."""
-    if not rows and (wanted or (source.weight and source.epochs != 0)):
-        raise UsageError(
-            f"source {source.name} has no text",
-            got="no documents that are kept",
-            allowed="a group with tokens, or weight 0",
+def streams(
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    recipe: LoaderRecipe,
+    *,
+    block_rows: int = BLOCK_ROWS,
+) -> "list[Stream]":
+    """A stream for each source of a recipe. Raises DataError as `Loader` does."""
+    if tokenizer.fingerprint != shards.manifest.tokenizer_fingerprint:
+        raise DataError(
+            "shards were written with another tokenizer",
+            got=f"fingerprint {tokenizer.fingerprint[:16]}",
+            allowed=shards.manifest.tokenizer_fingerprint[:16],
+            remedy="use the tokenizer.model that lies beside the shards",
         )
+    facts = Facts(tokenizer)
+    arranger = Arranger(tokenizer, facts, recipe.infilling, recipe.seed)
+    shared = (recipe, facts, arranger, block_rows)
+    return [Stream(shards, source, *shared) for source in recipe.sources]
 
 
 class Stream:
@@ -171,6 +96,11 @@ class Stream:
             key=(recipe.seed, source.name),
             block_rows=block_rows,
         )
+
+    @property
+    def epoch_rows(self) -> int:
+        """Rows that one epoch of the source fills."""
+        return self.plan.epoch_rows
 
     def row(self, index: int) -> Row:
         """Row number `index` of the source, through all epochs."""
