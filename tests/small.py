@@ -1,6 +1,7 @@
 """A small corpus, its tokenizer and a small recipe, for tests that train."""
 
 import functools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,24 @@ def corpus(folder: Path, count: int = 24) -> Path:
     texts = [token_shards.Text(document.text) for document in documents(count)]
     token_shards.write(folder, tokenizer(), {"python": texts[:-3], "held-out-python": texts[-3:]})
     (folder / "tokenizer.model").write_bytes(tokenizer_model())
+    return folder
+
+
+def conversation(number: int) -> list[dict[str, str]]:
+    """Messages of a dialogue of one to three turns; different numbers, different texts."""
+    messages = [{"role": "system", "content": f"Be brief, {number}."}] if number % 3 == 0 else []
+    for turn in range(1 + number % 3):
+        asked = f"Add {number} to value, {turn} times."
+        messages.append({"role": "user", "content": asked})
+        messages.append({"role": "assistant", "content": f"value += {number} * {turn}"})
+    return messages
+
+
+def dialogues(folder: Path, count: int = 12) -> Path:
+    """So many different dialogues, as the corpus in `folder` has them."""
+    (folder / "dialogues").mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"id": i, "messages": conversation(i)}) + "\n" for i in range(count)]
+    (folder / "dialogues" / "added.jsonl").write_text("".join(lines))
     return folder
 
 

@@ -7,7 +7,13 @@ choice stands beside the value with its reason.
 from dataclasses import replace
 
 from quipu.config import SIZES, ModelConfig
-from quipu.data.loading.mixture import Infilling, LoaderRecipe, Source
+from quipu.data.loading.mixture import (
+    DialogueRecipe,
+    Dialogues,
+    Infilling,
+    LoaderRecipe,
+    Source,
+)
 from quipu.errors import UsageError
 from quipu.train.recipe import Chain, LearningRate, Optimisation, TrainRecipe
 
@@ -20,7 +26,7 @@ ROW, LONG_ROW = 4_096, 16_384
 # corpus, so they share the weight by what a corpus of ours has: half Python, the rest alike.
 CODE = {"python": 0.5, "cpp": 0.1, "java": 0.1, "php": 0.075, "typescript": 0.1, "csharp": 0.075,
         "bash": 0.05}  # fmt: skip
-TEXT, PROSE, DIALOGUES = "text", "prose", "instruct"
+TEXT, PROSE = "text", "prose"
 
 # Peak rates (section 2.6): 13B 3e-4, 34B and 70B 1.5e-4; 7B that of Llama 2 7B, which is 3e-4.
 LEARNING_RATES = {"7b": 3e-4, "13b": 3e-4, "34b": 1.5e-4, "70b": 1.5e-4}
@@ -122,12 +128,12 @@ def long_context_python(size: str = "7b") -> TrainRecipe:
 
 def instruct(size: str = "7b") -> TrainRecipe:
     """Dialogues with a little of what was learned before; from Python for 70B (section 2.1)."""
-    return _tuned("instruct", python(size) if size == "70b" else long_context(size))
+    return _tuned("instruct", size, python(size) if size == "70b" else long_context(size))
 
 
 def unnatural(size: str = "34b") -> TrainRecipe:
     """Dialogues that a model wrote (section 3.1), after Python; the paper's is of 34B alone."""
-    return _tuned("unnatural", python(size) if size == "70b" else long_context_python(size))
+    return _tuned("unnatural", size, python(size) if size == "70b" else long_context_python(size))
 
 
 def chain(size: str = "7b", variant: str = "instruct") -> Chain:
@@ -149,27 +155,28 @@ def chain(size: str = "7b", variant: str = "instruct") -> Chain:
     return Chain(name=f"code-llama-{size}-{variant}", stages=stages)
 
 
-def _tuned(name: str, before: TrainRecipe) -> TrainRecipe:
+def _tuned(name: str, size: str, before: TrainRecipe) -> TrainRecipe:
     batch = 524_288  # section 2.6
     return replace(
         before,
         name=name,
-        data=_dialogues(before.data.row_tokens),
+        # Section 2.5: dialogues, and 6 % code and 2 % language so that those are not forgotten.
+        # Of what is not said; here of rows. Prompts are taken not to be trained, as in Llama 2.
+        data=DialogueRecipe(
+            dialogues=(Dialogues(weight=0.92),),  # all files that lie there, by their size
+            sources=_sources(_shared(0.06), (TEXT, 0.02)),
+            row_tokens=before.data.row_tokens,  # not named: that of the stage before
+            format="source" if size == "70b" else "inst",
+            # Not said; but what was tuned from models that infill still does (Meta's model card),
+            # so the code is as it was before.
+            infilling=before.data.infilling,
+            seed=4,
+        ),
         tokens=_steps(5e9, batch),  # figure 2
         batch_tokens=batch,
         # No rate is stated. That of the long-context stage, the last one the weights followed.
         optimisation=_adamw(2e-5),
         learning_rate=_cosine(),
-    )
-
-
-def _dialogues(row_tokens: int) -> LoaderRecipe:
-    """Section 2.5: dialogues, and 6 % code and 2 % language so that those are not forgotten."""
-    return LoaderRecipe(
-        sources=_sources(_shared(0.06), (TEXT, 0.02), (DIALOGUES, 0.92)),
-        row_tokens=row_tokens,  # the paper names no length: that of the stage before
-        infilling=NONE,
-        seed=4,
     )
 
 

@@ -13,7 +13,10 @@ from types import FrameType
 
 import torch
 
+from quipu.data.loading import dialogues
+from quipu.data.loading.dialogues import DialogueLoader
 from quipu.data.loading.mixed import Rows
+from quipu.data.loading.mixture import DialogueRecipe
 from quipu.data.loading.rows import Loader
 from quipu.data.packing import Row
 from quipu.data.tokens.manifest import tokenizer_files
@@ -51,8 +54,13 @@ class StoppedError(TrainingError):
 
 def open_rows(recipe: TrainRecipe, corpus: Path) -> Rows:
     """What a recipe trains on. `corpus` is the folder of a corpus or of its token shards."""
-    shards = TokenShards.open(tokens_folder(corpus))
-    return Loader(shards, Tokenizer.load(shards.folder), recipe.data)
+    folder = tokens_folder(corpus)
+    shards = TokenShards.open(folder) if recipe.data.sources else None
+    tokenizer = Tokenizer.load(folder)
+    if isinstance(recipe.data, DialogueRecipe):
+        return DialogueLoader(dialogues.folder_of(corpus), tokenizer, recipe.data, shards)
+    assert shards is not None
+    return Loader(shards, tokenizer, recipe.data)
 
 
 def tokens_folder(corpus: Path) -> Path:

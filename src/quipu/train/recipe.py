@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from quipu.config import ModelConfig
-from quipu.data.loading.mixture import LoaderRecipe
+from quipu.data.loading.mixture import DialogueRecipe, LoaderRecipe
 from quipu.errors import UsageError
 
 
@@ -73,7 +73,7 @@ class TrainRecipe:
 
     name: str
     model: ModelConfig
-    data: LoaderRecipe
+    data: LoaderRecipe | DialogueRecipe
     tokens: int  # in all, padding included
     batch_tokens: int  # per optimiser step
     start: str = ""

@@ -98,7 +98,12 @@ def abilities_of(start: Path) -> Abilities:
         return open_checkpoint(start).abilities
     recipe = folder.read_recipe(start)
     before = abilities_of(Path(recipe["start"])) if recipe["start"] else Abilities()
-    return replace(before, infill=before.infill or recipe["data"]["infilling"]["rate"] > 0)
+    data = recipe["data"]
+    return replace(
+        before,
+        infill=before.infill or data["infilling"]["rate"] > 0,
+        chat=data.get("format", before.chat),  # which only recipes of dialogues have
+    )
 
 
 def tokenizer_files(start: Path) -> Mapping[str, bytes]:

@@ -1,5 +1,6 @@
-"""Training rows from token shards, as a pure function of shards, recipe and row number.
+"""Training rows from token shards and dialogues, as a pure function of those, recipe and number.
 
-`mixture` decides which group a row comes from, `parts` where long files are cut, `plan` which parts
-share a row, `infilling` how a part is rearranged, `rows` puts them together.
+`mixture` decides which source a row comes from, `mixed` gives it. Of shards, `parts` says where
+long files are cut, `plan` which parts share a row, `infilling` how a part is rearranged; `rows`
+puts them together. `dialogues` does the same for dialogues.
 """

@@ -133,6 +133,11 @@ class DialogueRecipe:
             )
         if not self.dialogues:
             raise UsageError("dialogues", got="none", remedy="use a LoaderRecipe without them")
+        for named in self.dialogues:
+            if not named.files or "/" in named.files:
+                raise UsageError(
+                    "files of dialogues", got=repr(named.files), allowed="a name, or a pattern"
+                )
         _check([*self.dialogues, *self.sources])
 
 
