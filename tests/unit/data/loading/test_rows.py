@@ -153,18 +153,6 @@ def test_rows_are_nearly_full(tmp_path):
         assert all((row.document_T >= 0).any() for row in rows)
 
 
-def test_shares_of_infilling_are_those_of_the_recipe(tmp_path):
-    texts = [small.source(number) for number in range(600)]
-    how = Infilling(rate=0.8, spm=0.25)
-    rows_of = loader(corpus(tmp_path, texts), infilling=how, row_tokens=512, epochs=2)
-    rows = [rows_of.row(index) for index in range(rows_of.rows_total)]
-    ids = [ids for row in rows for ids in samples_of(row)]
-    infilled = [i for i in ids if i[1] == small.tokenizer().infill.pre]
-    spm = [i for i in infilled if i[2] == small.tokenizer().infill.suf]
-    assert abs(len(infilled) / len(ids) - 0.8) < 0.04
-    assert abs(len(spm) / len(infilled) - 0.25) < 0.04
-
-
 @pytest.mark.parametrize("packages", [False, True])
 def test_a_row_depends_on_its_number_alone(tmp_path, packages):
     shards = corpus(tmp_path, [small.source(number) for number in range(30)])
@@ -257,20 +245,6 @@ def test_a_long_document_is_cut_between_functions(tmp_path):
     ]
     assert all(begin.startswith(("def ", "   ")) for begin in begins)
     assert sum(begin.startswith("def ") for begin in begins) > 0.7 * len(begins)
-
-
-def test_ends_are_trained_and_padding_is_not(tmp_path):
-    texts = [small.source(number) for number in range(30)]
-    rows_of = loader(corpus(tmp_path, texts), infilling=Infilling(rate=0.5), row_tokens=512)
-    trained = Counter()
-    for *_, row in epoch(rows_of):
-        trained.update(row.targets_T.tolist())
-        padding = row.document_T < 0
-        assert (row.targets_T[padding] == NO_TARGET).all()
-    tokenizer = small.tokenizer()
-    assert trained[tokenizer.eos_id] + trained[tokenizer.infill.eot] == len(texts)
-    assert trained[tokenizer.infill.eot] > 5
-    assert trained[tokenizer.bos_id] == 0
 
 
 def test_the_end_of_a_run_is_said(tmp_path):
