@@ -12,6 +12,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,10 @@ class Writer:
     def _forget(self) -> None:
         passing = [one for one in saved(self._folder.parent) if one.step not in self._milestones]
         for old in passing[: -self._keep]:
-            shutil.rmtree(old.path, ignore_errors=True)
+            aside = old.path.with_name(f".{old.path.name}")  # what is killed here, the next removes
+            with suppress(OSError):
+                old.path.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def resume(run: Path, learner: Learner) -> Saved | None:
