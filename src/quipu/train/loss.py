@@ -1,6 +1,6 @@
 """Cross-entropy of a large vocabulary without the logits of all tokens at once.
 
-The head runs over chunks of tokens; each chunk's gradient is computed beside its loss, while the
+The head runs over chunks of tokens; each chunk's gradients are computed beside its loss, while the
 logits are there, so nothing is kept and nothing is computed twice. `plain_loss` is the slow twin.
 """
 
@@ -39,37 +39,45 @@ _compiled_chunk = torch.compile(_chunk, dynamic=False)
 
 
 class _ChunkedLoss(torch.autograd.Function):
-    """Forward computes both gradients; backward only scales them."""
+    """Forward computes the gradients that are wanted; backward only scales them."""
 
     @staticmethod
     def forward(
         ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, compiled: bool
     ) -> Tensor:
         chunk = _compiled_chunk if compiled else _chunk
-        by_hidden_ND = torch.empty_like(hidden_ND)
-        by_head_VD = torch.zeros_like(head_VD, dtype=torch.float32)
+        hidden_wanted, head_wanted, *_ = ctx.needs_input_grad  # a frozen head's is not
+        by_hidden_ND = torch.empty_like(hidden_ND) if hidden_wanted else None
+        by_head_VD = torch.zeros_like(head_VD, dtype=torch.float32) if head_wanted else None
         total = hidden_ND.new_zeros((), dtype=torch.float32)
         for start in range(0, targets_N.numel(), LOSS_TOKENS):
             part = slice(start, start + LOSS_TOKENS)
             losses_N, by_logits_NV = chunk(hidden_ND[part], head_VD, targets_N[part])
             total += losses_N.sum()
-            torch.mm(by_logits_NV, head_VD, out=by_hidden_ND[part])
-            by_head_VD += torch.mm(by_logits_NV.T, hidden_ND[part])
+            if by_hidden_ND is not None:
+                torch.mm(by_logits_NV, head_VD, out=by_hidden_ND[part])
+            if by_head_VD is not None:
+                by_head_VD += torch.mm(by_logits_NV.T, hidden_ND[part])
         ctx.save_for_backward(by_hidden_ND, by_head_VD)
         ctx.head_dtype = head_VD.dtype
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         by_hidden_ND, by_head_VD = ctx.saved_tensors
         (scale,) = grads
-        by_head_VD = (by_head_VD * scale).to(ctx.head_dtype)
-        return by_hidden_ND * scale.to(by_hidden_ND.dtype), by_head_VD, None, None
+        if by_hidden_ND is not None:
+            by_hidden_ND = by_hidden_ND * scale.to(by_hidden_ND.dtype)
+        if by_head_VD is not None:
+            by_head_VD = (by_head_VD * scale).to(ctx.head_dtype)
+        return by_hidden_ND, by_head_VD, None, None
 
 
 def chunked_loss(
     hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, *, compiled: bool = False
 ) -> Tensor:
     """Summed cross-entropy in nats over the tokens that have a target; the same as `plain_loss`."""
+    if not torch.is_grad_enabled():
+        hidden_ND, head_VD = hidden_ND.detach(), head_VD.detach()
     loss: Tensor = _ChunkedLoss.apply(hidden_ND, head_VD, targets_N, compiled)  # type: ignore[no-untyped-call]
     return loss

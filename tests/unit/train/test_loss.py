@@ -56,3 +56,32 @@ def test_tokens_without_a_target_count_for_nothing():
     assert total == 0
     assert not hidden.grad.any()
     assert not head.grad.any()
+
+
+@pytest.mark.parametrize("wanted", [(True, False), (False, True), (False, False)])
+def test_no_gradient_is_computed_that_nobody_wants(monkeypatch, wanted):
+    def multiplied(one, other, **options):
+        products.append((one.shape, other.shape))
+        return mm(one, other, **options)
+
+    products, mm = [], torch.mm
+    monkeypatch.setattr(torch, "mm", multiplied)
+    random = torch.Generator().manual_seed(1)
+    sizes = ((5, 8), (13, 8))
+    given = [torch.randn(size, generator=random) for size in sizes]
+    targets = torch.randint(-1, 13, (5,), generator=random)
+    found = []
+    for way in (chunked_loss, plain_loss):
+        tensors = [x.clone().requires_grad_(on) for x, on in zip(given, wanted, strict=True)]
+        total = way(*tensors, targets)
+        if any(wanted):
+            total.backward()
+        found.append([total.detach(), *(x.grad for x in tensors)])
+    assert len(products) == sum(wanted)
+    for one, other in zip(*found, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=TOLERANCE, atol=TOLERANCE)
+    with torch.no_grad():
+        chunked_loss(*(x.clone().requires_grad_() for x in given), targets)
+    assert len(products) == sum(wanted)
