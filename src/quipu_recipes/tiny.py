@@ -6,11 +6,17 @@ It teaches a model hardly anything. It is there to try every stage with, and for
 from dataclasses import replace
 
 from quipu.config import ModelConfig
-from quipu.data.loading.mixture import Infilling, LoaderRecipe, Source
+from quipu.data.loading.mixture import (
+    DialogueRecipe,
+    Dialogues,
+    Infilling,
+    LoaderRecipe,
+    Source,
+)
 from quipu.train.recipe import Chain, LearningRate, TrainRecipe
 
 MODEL = ModelConfig(
-    dim=64, layers=2, heads=2, kv_heads=2, ffn=176, vocab=1024, context=256, rope_theta=1e4,
+    dim=64, layers=2, heads=2, kv_heads=2, ffn=192, vocab=1024, context=256, rope_theta=1e4,
     tied=True,
 )  # fmt: skip
 
@@ -67,7 +73,24 @@ def python(steps: int = 15) -> TrainRecipe:
     )
 
 
+def instruct(steps: int = 15) -> TrainRecipe:
+    """Dialogues with some code; to follow the chain, give start=RUN/python."""
+    before = python()
+    return replace(
+        before,
+        name="instruct",
+        data=DialogueRecipe(
+            dialogues=(Dialogues(weight=0.9),),
+            sources=(Source(group="python", weight=0.1),),
+            row_tokens=before.data.row_tokens,
+            infilling=before.data.infilling,
+            seed=3,
+        ),
+        tokens=steps * 2_048,
+    )
+
+
 def chain(share: float = 1.0) -> Chain:
-    """All stages; `share` of their steps."""
+    """All stages that need nothing but a corpus; `share` of their steps."""
     stages = (code(round(60 * share)), long_context(round(8 * share)), python(round(15 * share)))
     return Chain(name="tiny", stages=stages)
