@@ -8,7 +8,7 @@ import turns
 
 from quipu.config import ModelConfig
 from quipu.data.loading.mixture import LoaderRecipe, Source
-from quipu.data.packing import Row
+from quipu.data.loading.row import Row
 from quipu.train import start
 from quipu.train.loop import Machine, of_machine
 from quipu.train.placing import place

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quipu.data.packing import generator
+from quipu.data.keyed import generator
 from quipu.exercises.compose import Composition, draw_parameter
 from quipu.exercises.run import Job, Outcome
 

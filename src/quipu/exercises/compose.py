@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from quipu.data.packing import generator
+from quipu.data.keyed import generator
 from quipu.exercises.domains import DRAWS
 from quipu.exercises.patterns import spread
 from quipu.exercises.steps import GRAMMAR, Domain, Element, Noun, Parameter, Step, domains, read

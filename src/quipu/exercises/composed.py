@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from quipu.data.packing import generator
+from quipu.data.keyed import generator
 from quipu.exercises.compose import Split
 from quipu.exercises.drafts import Checked, draft, run_drafts
 from quipu.exercises.forms import Form, Writing, editing, functions, programs, reading

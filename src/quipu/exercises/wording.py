@@ -5,7 +5,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from quipu.data.packing import generator
+from quipu.data.keyed import generator
 from quipu.exercises.compose import Composition, Link, Split
 from quipu.exercises.render import BUILTINS, hint_of, slug
 from quipu.exercises.steps import GRAMMAR, SLOT

@@ -15,7 +15,7 @@ from torch import Tensor
 from quipu.config import ModelConfig
 from quipu.data.loading.mixed import Rows
 from quipu.data.loading.mixture import SHORTEST_ROW
-from quipu.data.packing import NO_TARGET, Row
+from quipu.data.loading.row import NO_TARGET, Row
 from quipu.errors import UsageError
 from quipu.model.attend import Attend, PackedCausal
 from quipu.model.rope import frequencies

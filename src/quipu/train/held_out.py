@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from quipu.data.loading import draws
 from quipu.data.loading.axis import Axis
-from quipu.data.packing import NO_TARGET, Row
+from quipu.data.loading.row import NO_TARGET, Row
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import DataError
 from quipu.text.tokenizer import Tokenizer

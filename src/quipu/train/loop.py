@@ -17,8 +17,8 @@ from quipu.data.loading import dialogues
 from quipu.data.loading.dialogues import DialogueLoader
 from quipu.data.loading.mixed import Rows
 from quipu.data.loading.mixture import DialogueRecipe
+from quipu.data.loading.row import Row
 from quipu.data.loading.rows import Loader
-from quipu.data.packing import Row
 from quipu.data.tokens.manifest import tokenizer_files
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import TrainingError

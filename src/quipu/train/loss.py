@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quipu.data.packing import NO_TARGET
+from quipu.data.loading.row import NO_TARGET
 
 LOSS_TOKENS = 2_048  # logits of so many tokens exist at a time
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from quipu.data.packing import NO_TARGET, Row
+from quipu.data.loading.row import NO_TARGET, Row
 from quipu.errors import TrainingError
 from quipu.model.attend import Attend, PackedCausal
 from quipu.model.varlen import Varlen

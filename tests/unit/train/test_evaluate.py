@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 import small
 import token_shards
-from quipu.data.packing import NO_TARGET
+from quipu.data.loading.row import NO_TARGET
 from quipu.errors import DataError, UsageError
 from quipu.llm import load
 from quipu.model.attend import single_document

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quipu.data.packing import NO_TARGET
+from quipu.data.loading.row import NO_TARGET
 from quipu.train import loss
 from quipu.train.loss import chunked_loss, plain_loss
 

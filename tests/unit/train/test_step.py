@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import small
-from quipu.data.packing import NO_TARGET
+from quipu.data.loading.row import NO_TARGET
 from quipu.errors import UsageError
 from quipu.train import start
 from quipu.train.loop import open_rows

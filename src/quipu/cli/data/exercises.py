@@ -114,7 +114,7 @@ def _plan(args: argparse.Namespace) -> "Plan":
 
 def _some(plan: "Plan", facts: dict[str, object], count: int) -> list[dict[str, str]]:
     """Documents drawn by the seed."""
-    from quipu.data.packing import generator
+    from quipu.data.keyed import generator
 
     shards = facts["shards"]
     assert isinstance(shards, list)

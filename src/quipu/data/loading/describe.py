@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from quipu.data.packing import Row
+from quipu.data.loading.row import Row
 from quipu.text.tokenizer import Tokenizer
 
 Kind = Literal["plain", "prefix", "middle", "suffix", "special", "padding"]

@@ -27,8 +27,8 @@ from quipu.data.loading.infilling import Sample
 from quipu.data.loading.mixed import Mixed, RowStream
 from quipu.data.loading.mixture import DialogueRecipe, Dialogues, LoaderRecipe
 from quipu.data.loading.plan import BLOCK_ROWS
+from quipu.data.loading.row import NO_TARGET, Row
 from quipu.data.loading.rows import laid, streams
-from quipu.data.packing import NO_TARGET, Row
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import DataError, UsageError
 from quipu.text import chat

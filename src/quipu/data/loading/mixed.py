@@ -12,7 +12,7 @@ import numpy as np
 
 from quipu.data.loading import identity
 from quipu.data.loading.mixture import Schedule, Weighed
-from quipu.data.packing import Row
+from quipu.data.loading.row import Row
 from quipu.errors import UsageError
 from quipu.text.tokenizer import Tokenizer
 

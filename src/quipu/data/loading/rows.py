@@ -13,7 +13,7 @@ from quipu.data.loading.mixed import Mixed
 from quipu.data.loading.mixture import LoaderRecipe, Source
 from quipu.data.loading.parts import Costs, cut
 from quipu.data.loading.plan import BLOCK_ROWS, Plan, Stretch
-from quipu.data.packing import NO_TARGET, Row
+from quipu.data.loading.row import NO_TARGET, Row
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import DataError
 from quipu.text.tokenizer import Tokenizer

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from quipu.data.packing import generator
+from quipu.data.keyed import generator
 from quipu.data.tokens.lines import Lines
 from quipu.data.tokens.texts import is_python
 from quipu.data.tokens.writing import NO_SPANS, Spans

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from quipu.data.packing import generator
+from quipu.data.keyed import generator
 from quipu.exercises.compose import Split
 
 HELD_OUT = 0.05  # share of packages that only dev exercises come from

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from quipu import jsonl
 from quipu.data.documents import Document
-from quipu.data.packing import generator
+from quipu.data.keyed import generator
 from quipu.exercises import check
 from quipu.exercises.likeness import Suspect, kinds_of_any, likenesses
 from quipu.exercises.real import inputs

@@ -7,7 +7,7 @@ from quipu.data.dedup.bands import bucket_pairs, unpacked
 from quipu.data.dedup.settings import Near, similarity_found
 from quipu.data.dedup.shingles import shingles_of
 from quipu.data.dedup.signatures import agreement, band_keys, signature
-from quipu.data.packing import generator
+from quipu.data.keyed import generator
 
 BINS = 240
 

@@ -12,7 +12,7 @@ import small
 import token_shards
 from quipu.data.loading.dialogues import DialogueLoader, folder_of
 from quipu.data.loading.mixture import DialogueRecipe, Dialogues, Infilling, Source
-from quipu.data.packing import NO_TARGET
+from quipu.data.loading.row import NO_TARGET
 from quipu.errors import AbilityError, DataError, UsageError
 from quipu.text import chat
 from quipu.text.chat import Message

@@ -13,8 +13,8 @@ import small
 import token_shards
 from quipu.data.loading.describe import describe
 from quipu.data.loading.mixture import Infilling, LoaderRecipe, Source
+from quipu.data.loading.row import NO_TARGET
 from quipu.data.loading.rows import Loader
-from quipu.data.packing import NO_TARGET
 from quipu.errors import DataError, UsageError
 from token_shards import Text
 

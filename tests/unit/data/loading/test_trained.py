@@ -18,8 +18,8 @@ from quipu.data.loading.mixture import (
     LoaderRecipe,
     Source,
 )
+from quipu.data.loading.row import NO_TARGET
 from quipu.data.loading.rows import Loader
-from quipu.data.packing import NO_TARGET
 from token_shards import Text
 
 TOKENIZER = small.tokenizer()

@@ -1,6 +1,5 @@
-"""A packed row of tokens, and random numbers that are keyed."""
+"""A packed row of tokens."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +7,6 @@ import numpy.typing as npt
 
 NO_TARGET = -1
 Ids = npt.NDArray[np.int64]
-
-
-def generator(*key: object) -> np.random.Generator:
-    """Random numbers that depend on the key alone."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "big")))
 
 
 @dataclass(frozen=True, kw_only=True)
