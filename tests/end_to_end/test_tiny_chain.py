@@ -57,5 +57,7 @@ def test_packages_become_a_model_that_completes_infills_and_chats(quipu, corpus,
     start = f"start={runs / 'python'}"
     succeeded(quipu("train", "quipu_recipes.tiny:instruct", "steps=8", start, *how, tuned))
     assert losses(tuned)[-1] < losses(tuned)[0]
+    (line,) = succeeded(quipu("train", "evaluate", tuned, *quick)).splitlines()
+    assert json.loads(line)["mixture"]["loss"] < losses(tuned)[0]
     succeeded(quipu("export", tuned, tmp_path / "chat"))
     succeeded(quipu("chat", "Add 1 to value.", "--model", tmp_path / "chat", "--max-tokens", 4))

@@ -203,7 +203,7 @@ def _loss(recipe: TrainRecipe, machine: Machine) -> int:
     rows, _ = micro_rows(recipe, machine)
     tokens = rows * recipe.data.row_tokens // machine.mesh.context
     logits = min(tokens, LOSS_TOKENS) * model.vocab * (3 * SINGLE + size)
-    by_head = model.vocab * model.dim * (SINGLE + size)
+    by_head = model.vocab * model.dim * (SINGLE + size) if recipe.lora is None else 0  # frozen
     return logits + by_head + tokens * model.dim * size
 
 

@@ -26,6 +26,9 @@ with the weights of the one before; or a Tuning, which first reads a corpus of i
 RUN/corpus. name=value settings are arguments of the function or fields of what it returns; dots
 reach inside; in a chain, STAGE.name=value means one stage, name=value all.
 
+Stages of dialogues read FOLDER/dialogues/*.jsonl of the corpus: a line is {"messages": [{"role":
+"user", "content": ...}, {"role": "assistant", "content": ...}]}, of which answers are trained.
+
 The run folder holds recipe.json, tokenizer.model, checkpoints/ and metrics.jsonl; a chain's has one
 folder per stage. Ctrl-C (or SIGTERM) saves after the step and stops; the same command goes on.
 
@@ -33,6 +36,7 @@ examples:
   quipu train quipu_recipes.finetune:folder source=~/code/mine start=MODEL --run runs/mine
   quipu train quipu_recipes.tiny:chain --corpus corpora/tiny --run runs/tiny
   quipu train quipu_recipes.tiny:chain --corpus corpora/tiny code.tokens=2e6 --run runs/longer
+  quipu train quipu_recipes.tiny:instruct --corpus corpora/tiny start=runs/tiny/python
   quipu train quipu_recipes.code_llama:code size=13b --dry-run --on H100 --devices 64
   torchrun --nproc-per-node 8 -m quipu train MODULE:FUNCTION --corpus FOLDER --device cuda
   torchrun --nproc-per-node 8 -m quipu train MODULE:FUNCTION --corpus FOLDER --mesh data=2,tensor=4
