@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+BOUNDARIES = 256  # of documents: padded, so that few different shapes reach the compiler
+
 
 class AttendLayer(Protocol):
     """Attention of one layer. May store keys and values; never sees weights."""
@@ -23,6 +25,18 @@ class Attend(Protocol):
     """Attention of all layers for one call of the model."""
 
     def at(self, layer: int) -> AttendLayer: ...
+
+
+def boundaries(document_T: Tensor, row_tokens: int) -> Tensor:
+    """Where documents begin, in rows of `row_tokens`; then T, up to a multiple of BOUNDARIES."""
+    tokens = document_T.numel()
+    place_T = torch.arange(tokens, device=document_T.device)
+    begins = torch.ones(tokens, dtype=torch.bool, device=document_T.device)
+    begins[1:] = document_T[1:] != document_T[:-1]
+    begins |= place_T % row_tokens == 0
+    starts = place_T[begins]
+    room = -(-(starts.numel() + 1) // BOUNDARIES) * BOUNDARIES
+    return F.pad(starts, (0, room - starts.numel()), value=tokens)
 
 
 class PackedCausal:

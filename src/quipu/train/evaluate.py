@@ -17,10 +17,9 @@ from quipu.data.loading.mixed import Rows
 from quipu.data.loading.mixture import SHORTEST_ROW
 from quipu.data.loading.row import NO_TARGET, Row
 from quipu.errors import UsageError
-from quipu.model.attend import Attend, PackedCausal
+from quipu.model.fastest import packed_attention
 from quipu.model.rope import frequencies
 from quipu.model.transformer import Transformer
-from quipu.model.varlen import Varlen
 from quipu.text import healing, infill
 from quipu.text.infill import Order
 from quipu.text.tokenizer import Tokenizer
@@ -163,7 +162,7 @@ def token_losses(model: Transformer, row: Row) -> npt.NDArray[np.float64]:
     def tensor(values: npt.NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(values).to(weight.device)
 
-    attend = _attend(tensor(row.document_T), weight.dtype)
+    attend = packed_attention(tensor(row.document_T), row.document_T.size, weight.dtype)
     hidden_TD = model.hidden(tensor(row.tokens_T), tensor(row.positions_T), attend)
     targets_T = tensor(row.targets_T)
     parts = [
@@ -176,13 +175,6 @@ def token_losses(model: Transformer, row: Row) -> npt.NDArray[np.float64]:
         for start in range(0, len(targets_T), LOSS_TOKENS)
     ]
     return torch.cat(parts).double().cpu().numpy()
-
-
-def _attend(document_T: Tensor, dtype: torch.dtype) -> Attend:
-    """As in training: in half precision on a CUDA device, the kernel made for it."""
-    if document_T.is_cuda and dtype is torch.bfloat16:
-        return Varlen(document_T, document_T.numel())
-    return PackedCausal(document_T)
 
 
 class _Sums:

@@ -13,8 +13,8 @@ from torch.distributed.tensor import DTensor
 
 from quipu.data.loading.row import NO_TARGET, Row
 from quipu.errors import TrainingError
-from quipu.model.attend import Attend, PackedCausal
-from quipu.model.varlen import Varlen
+from quipu.model.attend import Attend
+from quipu.model.fastest import packed_attention
 from quipu.train.context import SharedContext, local_places
 from quipu.train.muon import Muon, local
 from quipu.train.placing import Weights
@@ -187,7 +187,8 @@ class Learner:
             group = self.ranks.context_group
             if group is None:
                 tokens, positions, targets = columns
-                yield tokens, positions, self._attend(document_T), targets
+                dtype = getattr(torch, self.recipe.dtype)
+                yield tokens, positions, packed_attention(document_T, row, dtype), targets
                 continue
             rank, world = self.ranks.context_rank, self.ranks.shape.context
             places = local_places(row, rank, world).to(self._device)
@@ -195,12 +196,6 @@ class Learner:
                 column.view(-1, row)[:, places].flatten() for column in columns
             )
             yield tokens, positions, SharedContext(document_T, row, group, rank), targets
-
-    def _attend(self, document_T: Tensor) -> Attend:
-        row = self.recipe.data.row_tokens
-        if document_T.is_cuda and self.recipe.dtype == "bfloat16":
-            return Varlen(document_T, row)
-        return PackedCausal(document_T, row)
 
     @torch.no_grad()
     def loss(self, batch: Row) -> tuple[float, int]:
