@@ -14,6 +14,7 @@ from quipu.config import ModelConfig
 from quipu.counts import weight_shapes
 from quipu.errors import TrainingError, UsageError
 from quipu.model.plan import BLOCK_PLAN, check_divides
+from quipu.train.crew import members
 from quipu.train.loop import Machine
 from quipu.train.loss import LOSS_TOKENS
 from quipu.train.ranks import MeshShape
@@ -153,8 +154,11 @@ def _size(recipe: TrainRecipe) -> int:
 def _gradients(recipe: TrainRecipe, machine: Machine, trained: list[Weight]) -> int:
     held = sum(weight.held for weight in trained)
     if machine.mesh.world == 1:  # and what one backward leaves, before it is added
-        narrow = _size(recipe) if _size(recipe) < SINGLE else 0
-        return (SINGLE + narrow) * held
+        rows, micros = micro_rows(recipe, machine)
+        if machine.device.startswith("cuda"):
+            left = _size(recipe) if micros > 1 or _size(recipe) < SINGLE else 0
+            return (SINGLE + left) * held
+        return members(held, rows) * (SINGLE + _size(recipe)) * held
     # FSDP adds up whole gradients until the last micro-batch of a step.
     whole = sum(weight.gathered for weight in trained) if micro_rows(recipe, machine)[1] > 1 else 0
     return SINGLE * (held + whole)
@@ -173,7 +177,8 @@ def activation_bytes(recipe: TrainRecipe, machine: Machine) -> int:
     rows, _ = micro_rows(recipe, machine)
     tokens = rows * recipe.data.row_tokens // machine.mesh.context
     block = tokens * _block_bytes(model, size, machine.mesh.tensor)
-    kernel = machine.device.startswith("cuda") and size < SINGLE and machine.mesh.context == 1
+    cuda = machine.device.startswith("cuda")
+    kernel = machine.mesh.context == 1 and (size < SINGLE or not cuda)
     mask = 0 if kernel else tokens * recipe.data.row_tokens
     # Attention turns a mask of truths into numbers, in each layer anew, and keeps them.
     block += size * mask

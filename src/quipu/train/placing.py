@@ -5,7 +5,7 @@ gradients and optimiser state out (FSDP2), which casts them as it gathers them; 
 sees are fp32 parameters either way. The model itself knows nothing of all this.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -20,11 +20,15 @@ from quipu.model.attend import Attend
 from quipu.model.plan import tensor_parallel
 from quipu.model.rope import frequencies
 from quipu.model.transformer import Transformer
+from quipu.train.crew import Crew
 from quipu.train.loss import chunked_loss
 from quipu.train.muon import local, local_slices
 from quipu.train.ranks import Ranks
 
 PREFIX = "model."  # of parameter names inside an Objective
+
+
+Micro = tuple[Tensor, Tensor, Attend, Tensor]  # tokens, positions, attention, targets
 
 
 class Objective(nn.Module):
@@ -54,11 +58,8 @@ class Weights(Protocol):
     def fill(self, name: str, whole: Tensor) -> None:
         """Set a weight, trained or frozen, to a whole tensor that all processes give alike."""
 
-    def begin(self, *, last: bool) -> None:
-        """Before the forward of a micro-batch; `last` of its step."""
-
-    def absorb(self) -> None:
-        """After the backward of a micro-batch: its gradients are added to those of the masters."""
+    def learn(self, micros: Sequence[Micro], trained: int, crew: Crew) -> Tensor:
+        """Gradients of the loss per trained token are set on the masters; the loss, summed."""
 
     def publish(self) -> None:
         """After the masters changed: what computes follows."""
@@ -88,17 +89,30 @@ class Alone:
             if name in of:
                 of[name].copy_(whole)
 
-    def begin(self, *, last: bool) -> None:
+    def learn(self, micros: Sequence[Micro], trained: int, crew: Crew) -> Tensor:
         """See `Weights`."""
+        (loss, grads), *others = crew.each(partial(self._summed, trained=trained), micros)
+        for other_loss, other_grads in others:
+            loss += other_loss
+            torch._foreach_add_(grads, other_grads)
+        for master, grad in zip(self.masters.values(), grads, strict=True):
+            master.grad = grad
+        return loss
 
-    def absorb(self) -> None:
-        """See `Weights`."""
-        for name, copy in self._copies.items():
-            master = self.masters[name]
-            assert copy.grad is not None
-            wide = copy.grad.float()
-            master.grad = wide if master.grad is None else master.grad.add_(wide)
-            copy.grad = None
+    def _summed(self, micros: Sequence[Micro], trained: int) -> tuple[Tensor, list[Tensor]]:
+        """Loss and fp32 gradients of some micro-batches."""
+        computing = list((self._copies or self.masters).values())
+        total, sums = torch.zeros((), device=computing[0].device), None
+        for micro in micros:
+            loss = self.objective(*micro) / trained
+            grads = torch.autograd.grad(loss, computing)
+            total += loss.detach()
+            if sums is None:
+                sums = [grad.float() for grad in grads]
+            else:
+                torch._foreach_add_(sums, grads)
+        assert sums is not None
+        return total, sums
 
     @torch.no_grad()
     def publish(self) -> None:
@@ -136,12 +150,19 @@ class Shared:
         parameter = dict(_named(self.objective))[name]
         local(parameter).copy_(whole[local_slices(parameter)])
 
-    def begin(self, *, last: bool) -> None:
-        """See `Weights`. Gradients are summed over processes once a step."""
-        self._root.set_requires_gradient_sync(last)
-
-    def absorb(self) -> None:
-        """See `Weights`."""
+    def learn(self, micros: Sequence[Micro], trained: int, crew: Crew) -> Tensor:
+        """See `Weights`. Gradients are summed over processes once a step, by one thread."""
+        assert crew.members == 1
+        total: Tensor | float = 0.0
+        for master in self.masters.values():
+            master.grad = None
+        for place, micro in enumerate(micros):
+            self._root.set_requires_gradient_sync(place + 1 == len(micros))
+            loss = self.objective(*micro) / trained
+            loss.backward()
+            total = total + loss.detach()
+        assert isinstance(total, Tensor)
+        return total
 
     def publish(self) -> None:
         """See `Weights`."""

@@ -16,6 +16,7 @@ from quipu.errors import TrainingError
 from quipu.model.attend import Attend
 from quipu.model.fastest import packed_attention
 from quipu.train.context import SharedContext, local_places
+from quipu.train.crew import CACHED_TOKENS, Crew, members, rows_at_once
 from quipu.train.muon import Muon, local
 from quipu.train.placing import Weights
 from quipu.train.ranks import Ranks
@@ -76,8 +77,8 @@ class Learner:
         """`micro_tokens` per forward and backward bound memory, and change nothing else."""
         self.weights, self.recipe, self.ranks = weights, recipe, ranks
         self.outliers = outliers or Outliers(recipe.optimisation.outlier_sigmas)
-        self._rows_at_once = max(1, micro_tokens // recipe.data.row_tokens)
         self._device = ranks.device
+        self._crew, self._rows_at_once = self._shared_out(micro_tokens)
         how = recipe.optimisation
         groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
         for name, parameter in weights.masters.items():
@@ -88,6 +89,17 @@ class Learner:
         if groups[False]:
             self.optimisers.append((self._adamw(groups[False], decay=0.0), how.other_lr))
         weights.publish()
+
+    def _shared_out(self, micro_tokens: int) -> tuple[Crew, int]:
+        """Who computes micro-batches, and rows of each; all together within `micro_tokens`."""
+        row, rows = self.recipe.data.row_tokens, self.recipe.batch_rows // self.ranks.shape.data
+        most = max(1, micro_tokens // row)
+        if self._device.type != "cpu":
+            return Crew(1), most
+        values = sum(master.numel() for master in self.weights.masters.values())
+        count = min(torch.get_num_threads(), members(values, most)) if self.ranks.alone else 1
+        cached = max(1, CACHED_TOKENS // row)
+        return Crew(count), rows_at_once(rows, min(most // count, cached), count)
 
     def _for_matrices(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         how = self.recipe.optimisation
@@ -120,15 +132,7 @@ class Learner:
         micros = list(self._micros(batch))
         counts = torch.stack([(targets != NO_TARGET).sum() for *_, targets in micros])
         trained = int(self.ranks.total(counts.sum()))
-        for master in self.weights.masters.values():
-            master.grad = None
-        total = torch.zeros((), device=self._device)
-        for place, (tokens, positions, attend, targets) in enumerate(micros):
-            self.weights.begin(last=place + 1 == len(micros))
-            loss = self.weights.objective(tokens, positions, attend, targets) / max(trained, 1)
-            loss.backward()
-            self.weights.absorb()
-            total += loss.detach()
+        total = self.weights.learn(micros, max(trained, 1), self._crew)
         norm = self._gradient_norm()
         loss_value = float(self.ranks.total(total))
         return self._update(number, loss_value, norm, trained)

@@ -101,7 +101,7 @@ def test_activations_are_what_autograd_keeps(tmp_path, dtype, kv_heads):
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         made.weights.objective.model.hidden(tokens, positions, attend)
-    measured = sum(size for size, _ in kept.values())
+    measured = made._crew.members * sum(size for size, _ in kept.values())
     predicted = budget.activation_bytes(recipe, Machine(micro_tokens=512))
     assert predicted == pytest.approx(measured, rel=ACTIVATIONS)
 
@@ -165,11 +165,12 @@ def test_what_cannot_fit_is_refused_with_a_mesh_that_does():
 
 def test_processes_on_one_processor_share_its_memory():
     recipe = small.recipe(dtype="float32")
-    need = budget.memory(recipe, Machine()).peak
+    one = Machine(micro_tokens=recipe.data.row_tokens)  # for one thread
+    need = budget.memory(recipe, one).peak
     machine = Device(name="here", memory=1.5 * need, cuda=False)
-    budget.refuse(recipe, Machine(), machine)
+    budget.refuse(recipe, one, machine)
     with pytest.raises(TrainingError, match="this machine's memory"):
-        budget.refuse(recipe, Machine(mesh=MeshShape(data=4)), machine)
+        budget.refuse(recipe, replace(one, mesh=MeshShape(data=4)), machine)
 
 
 @pytest.mark.parametrize(
