@@ -7,7 +7,9 @@ Run it with the Python that has Quipu and its extra `train`. Peers go into an en
 own (--venv), made on the first run; nanochat is no package: give a checkout with --nanochat. Each
 contender is a process that waits to be told to take one step; they take turns, step by step, in an
 order that turns too, so that what else the machine does hits all alike. A step is everything from
-fetching rows to updated weights. Results: benchmarks/results/<date>-train-<machine>.md.
+fetching rows to updated weights. Processor time, which includes waiting in a spin, tells more than
+the clock where others use the machine, above all with --threads 1. Results:
+benchmarks/results/<date>-train-<machine>.md.
 """
 
 import argparse
@@ -65,6 +67,8 @@ class Contender:
         )
         self.trouble: str | None = None
         self.seconds: list[float] = []
+        self.processor_seconds: list[float] = []
+        self._used = 0.0
 
     def step(self, *, counts: bool) -> None:
         """Take a step; a contender that fails is out, with the last line it said."""
@@ -79,8 +83,11 @@ class Contender:
             pass
         for line in self._process.stdout:
             if line.startswith("SECONDS "):
+                took, used = map(float, line.split()[1:])
                 if counts:
-                    self.seconds.append(float(line.split()[1]))
+                    self.seconds.append(took)
+                    self.processor_seconds.append(used - self._used)
+                self._used = used
                 return
         assert self._process.stderr is not None
         said = [line for line in self._process.stderr.read().splitlines() if line.strip()]
@@ -163,18 +170,19 @@ def report(args: argparse.Namespace, work: Work, ran: list[Contender]) -> str:
         f"{'compiled' if work.compiled else 'eager'}; load at the end "
         f"{os.getloadavg()[0]:.1f}. `python {' '.join(sys.argv)}`",
         "",
-        "| trainer | tokens/s, median (min to max) | model GFLOP/s |",
-        "|---|---|---|",
+        "| trainer | tokens/s, median (min to max) | model GFLOP/s | processor s a step |",
+        "|---|---|---|---|",
     ]
     for one in ran:
         if one.trouble is not None:
-            lines.append(f"| {one.name} | left out: {one.trouble} | |")
+            lines.append(f"| {one.name} | left out: {one.trouble} | | |")
             continue
         rates = sorted(work.batch_tokens / s for s in one.seconds)
         middle = work.batch_tokens / medians[one.name]
         lines.append(
             f"| {one.name} | {middle:,.0f} ({rates[0]:,.0f} to {rates[-1]:,.0f}) "
-            f"| {flops / medians[one.name] / 1e9:,.0f} |"
+            f"| {flops / medians[one.name] / 1e9:,.0f} "
+            f"| {statistics.median(one.processor_seconds):.2f} |"
         )
     if OURS in medians and peers:
         best = min(peers, key=lambda name: peers[name])

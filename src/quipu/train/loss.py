@@ -12,7 +12,9 @@ from torch import Tensor
 
 from quipu.data.loading.row import NO_TARGET
 
-LOSS_TOKENS = 2_048  # logits of so many tokens exist at a time
+LOSS_TOKENS = 2_048  # logits of so many tokens exist at a time, at most
+PROCESSOR_LOGITS = 1 << 21  # on a processor: more leave its cache, and memory is asked for anew
+PROCESSOR_TOKENS = 256  # but no fewer: products would be too flat
 
 
 def plain_loss(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tensor:
@@ -38,6 +40,12 @@ def _chunk(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> tuple[Tenso
 _compiled_chunk = torch.compile(_chunk, dynamic=False)
 
 
+def _tokens_at_once(head_VD: Tensor) -> int:
+    if head_VD.is_cuda:
+        return LOSS_TOKENS
+    return min(LOSS_TOKENS, max(PROCESSOR_TOKENS, PROCESSOR_LOGITS // head_VD.shape[0]))
+
+
 class _ChunkedLoss(torch.autograd.Function):
     """Forward computes the gradients that are wanted; backward only scales them."""
 
@@ -50,13 +58,16 @@ class _ChunkedLoss(torch.autograd.Function):
         by_hidden_ND = torch.empty_like(hidden_ND) if hidden_wanted else None
         by_head_VD = torch.zeros_like(head_VD, dtype=torch.float32) if head_wanted else None
         total = hidden_ND.new_zeros((), dtype=torch.float32)
-        for start in range(0, targets_N.numel(), LOSS_TOKENS):
-            part = slice(start, start + LOSS_TOKENS)
+        size = _tokens_at_once(head_VD)
+        for start in range(0, targets_N.numel(), size):
+            part = slice(start, start + size)
             losses_N, by_logits_NV = chunk(hidden_ND[part], head_VD, targets_N[part])
             total += losses_N.sum()
             if by_hidden_ND is not None:
                 torch.mm(by_logits_NV, head_VD, out=by_hidden_ND[part])
-            if by_head_VD is not None:
+            if by_head_VD is not None and hidden_ND.dtype is torch.float32:
+                by_head_VD.addmm_(by_logits_NV.T, hidden_ND[part])
+            elif by_head_VD is not None:
                 by_head_VD += torch.mm(by_logits_NV.T, hidden_ND[part])
         ctx.save_for_backward(by_hidden_ND, by_head_VD)
         ctx.head_dtype = head_VD.dtype

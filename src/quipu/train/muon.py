@@ -19,20 +19,43 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 COEFFICIENTS = (3.4445, -4.775, 2.0315)
 ITERATIONS = 5
 SMALLEST_NORM = 1e-7
+FLAT = 2  # times as many columns as rows, and the shorter way pays
 
 
 def orthogonal(x_BMN: Tensor, dtype: torch.dtype) -> Tensor:
     """About the nearest matrices with equal singular values, computed in `dtype`: [B, M, N]."""
-    a, b, c = COEFFICIENTS
     x = x_BMN.to(dtype)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=SMALLEST_NORM)
+    # Iterating on the small square instead costs its rounding, which half precision cannot afford.
+    iterated = _by_gram if dtype is torch.float32 and x.shape[-1] >= FLAT * x.shape[-2] else _plain
+    x = iterated(x)
+    return x.mT if tall else x
+
+
+def _plain(x: Tensor) -> Tensor:
+    a, b, c = COEFFICIENTS
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
+    return x
+
+
+def _by_gram(x: Tensor) -> Tensor:
+    """The same: all factors of x are polynomials of one square, so they are multiplied first."""
+    a, b, c = COEFFICIENTS
+    gram = x @ x.mT
+    product: Tensor | None = None
+    for number in range(ITERATIONS):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
+        product = factor if product is None else factor @ product
+        if number + 1 < ITERATIONS:
+            gram = factor @ (gram @ factor)
+    assert product is not None
+    return product @ x
 
 
 class Muon(torch.optim.Optimizer):
