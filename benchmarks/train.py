@@ -50,6 +50,7 @@ class Work:
     threads: int
     compiled: bool
     nanochat: str
+    processes: int = 1
 
 
 class Contender:

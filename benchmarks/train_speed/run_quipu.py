@@ -1,6 +1,11 @@
 """Steps of Quipu's trainer: two documents a row, masked from each other, as packing makes them."""
 
+import os
+import socket
+import subprocess
+import sys
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +17,7 @@ from quipu.data.loading.row import Row
 from quipu.train import start
 from quipu.train.loop import Machine, of_machine
 from quipu.train.placing import place
-from quipu.train.ranks import MeshShape, Ranks
+from quipu.train.ranks import MeshShape, Ranks, joined
 from quipu.train.recipe import TrainRecipe
 from quipu.train.step import Learner
 
@@ -42,19 +47,43 @@ def main() -> None:
         batch_tokens=work.batch_tokens,
         dtype=work.dtype,
     )
-    ranks = Ranks(MeshShape(), torch.device(work.device))
+    launch(work)
+    with joined(MeshShape(data=work.processes), work.device) as ranks:
+        take_steps(work, recipe, ranks)
+
+
+def launch(work: Any) -> None:
+    """Start the other processes, which follow the first."""
+    if work.processes == 1 or "RANK" in os.environ:
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ |= {"WORLD_SIZE": str(work.processes), "MASTER_ADDR": "127.0.0.1",
+                   "MASTER_PORT": str(port)}  # fmt: skip
+    for rank in range(1, work.processes):
+        subprocess.Popen([sys.executable, *sys.argv], env={**os.environ, "RANK": str(rank)})
+    os.environ["RANK"] = "0"
+
+
+def take_steps(work: Any, recipe: TrainRecipe, ranks: Ranks) -> None:
+    """A step whenever it is this trainer's turn."""
     weights = place(
-        model, ranks, getattr(torch, work.dtype), compiled=work.compiled, recompute=False
+        recipe.model, ranks, getattr(torch, work.dtype), compiled=work.compiled, recompute=False
     )
     start.fill(weights, recipe)
     machine = of_machine(Machine(), recipe)
     learner = Learner(weights, recipe, ranks, micro_tokens=machine.micro_tokens)
     number = 0
     while True:
-        turns.wait()
+        if ranks.leads:
+            turns.wait()
+        ranks.barrier()
         began = time.perf_counter()
-        learner.step(row_of(turns.rows(work, number)), number)
-        turns.told(began, work.device)
+        mine = np.array_split(turns.rows(work, number), work.processes)[ranks.data_rank]
+        learner.step(row_of(mine), number)
+        if ranks.leads:
+            turns.told(began, work.device)
         number += 1
 
 
