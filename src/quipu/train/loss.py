@@ -65,9 +65,7 @@ class _ChunkedLoss(torch.autograd.Function):
             total += losses_N.sum()
             if by_hidden_ND is not None:
                 torch.mm(by_logits_NV, head_VD, out=by_hidden_ND[part])
-            if by_head_VD is not None and hidden_ND.dtype is torch.float32:
-                by_head_VD.addmm_(by_logits_NV.T, hidden_ND[part])
-            elif by_head_VD is not None:
+            if by_head_VD is not None:
                 by_head_VD += torch.mm(by_logits_NV.T, hidden_ND[part])
         ctx.save_for_backward(by_hidden_ND, by_head_VD)
         ctx.head_dtype = head_VD.dtype
