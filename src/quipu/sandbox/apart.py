@@ -14,7 +14,6 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -24,7 +23,10 @@ _PROGRAM = "program.py"
 TESTS = "tests"  # the file of the tests, in tracebacks
 _ASKED, _SAID = 4, 5  # descriptors of the program's process
 # What runs there: text, because that process may read no file of this package.
-_ANSWERING = "\n".join(Path(str(m.__file__)).read_text() for m in (values, answering))
+_ANSWERING = ""
+for _module in (values, answering):
+    with open(str(_module.__file__), encoding="utf-8") as _file:
+        _ANSWERING += f"{_file.read()}\n"
 
 
 class ProgramEndedError(BaseException):
@@ -63,7 +65,8 @@ class _Other:
 
     def __init__(self, program: str) -> None:
         """Start it and wait until the program has run. Raises what it raised."""
-        Path(_PROGRAM).write_text(program, encoding="utf-8", errors="surrogatepass")
+        with open(_PROGRAM, "w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(program)
         theirs, self._questions = os.pipe()
         answers, ours = os.pipe()
         self._answers = os.fdopen(answers, encoding="utf-8", errors="replace")

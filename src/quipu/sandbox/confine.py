@@ -1,9 +1,9 @@
 """What a forked child does to itself before it runs a program: every layer, then the program."""
 
-import ast
 import atexit
 import ctypes
 import linecache
+import marshal
 import os
 import resource
 import signal
@@ -11,76 +11,79 @@ import struct
 import sys
 import traceback
 import types
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from quipu.sandbox import landlock, seccomp
 from quipu.sandbox.apart import TESTS, judge
-from quipu.sandbox.plain import plain
 
 _NO_NEW_PRIVS = 38  # prctl
 _CAPABILITIES = struct.pack("<Ii", 0x20080522, 0)  # of this process, none of which it keeps
 COMPLETE = b"+"  # the stub's word: the last statement has run
+_WORD, ORDERS = 3, 4  # descriptors of a child
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Confinement:
-    """What a worker has set up for its children."""
+class Confinement(NamedTuple):  # dataclasses bring a megabyte of modules into every fork
+    """What a worker has set up for its children. It is under no_new_privs itself, as they are."""
 
     layers: tuple[str, ...]
     scratch: str
     alone: bool  # number 1 of a PID namespace
     user: int | None  # to become, if this one is root
+    environment: dict[str, str]  # its own
     rules: int | None  # a Landlock ruleset
-    filtering: bytes | None  # a seccomp program
+    filtering: bytes | None  # a seccomp program, if the worker is not under it already
 
 
-def become(
-    command: dict[str, Any],
-    confinement: Confinement,
-    job: dict[str, Any],
-    ends: tuple[int, int, int, int],
-) -> NoReturn:
-    """Turn this process, just forked, into the command. `ends`: stdin, stdout, stderr, the word.
+def become(confinement: Confinement, ends: tuple[int, int, int, int, int]) -> NoReturn:
+    """Confine this process, just forked; then wait for the order, and turn into what it names.
 
-    Trouble before the program runs is told through the word, which an exec closes.
+    `ends`: stdin, stdout, stderr, the word, the order. Trouble before the program runs is told
+    through the word, which an exec closes.
     """
-    *streams, word = ends
+    *streams, word, orders = ends
     try:
         os.setsid()
         for number, end in enumerate(streams):
             os.dup2(end, number)
-        word = os.dup2(word, 3, inheritable=False)
+        word = os.dup2(word, _WORD, inheritable=False)
+        orders = os.dup2(orders, ORDERS, inheritable=False)
         _close_all_but(confinement.rules)
-        _limit(command)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         if confinement.user is not None:
             os.setgroups([])
             os.setresgid(*[confinement.user] * 3)
             os.setresuid(*[confinement.user] * 3)
-        if _libc.capset(_CAPABILITIES, bytes(24)):
+        elif _libc.capset(_CAPABILITIES, bytes(24)):  # who leaves root for a user keeps none
             raise OSError("capset")
-        if _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0):
-            raise OSError("prctl no_new_privs")
         if confinement.rules is not None:
             landlock.restrict(confinement.rules)
             os.close(confinement.rules)
         if confinement.filtering is not None:
             seccomp.install(confinement.filtering)
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.environ.clear()
-        os.environ.update(job["environment"])
+        with os.fdopen(orders, "rb") as file:
+            order = marshal.load(file)
+        command = order["command"]
+        _limit(command)
         if not command["warm"]:
-            os.execvp(command["words"][0], command["words"])
+            os.execvpe(command["words"][0], command["words"], order["environment"])
+        if order["environment"] != confinement.environment:
+            os.environ.clear()
+            os.environ.update(order["environment"])
     except BaseException as error:
         os.write(word, f"{type(error).__name__}: {error}".encode()[:200])
         os._exit(127)
-    words, apart = command["words"][1:], job["apart"]
-    _run_warm(words, job["files"][words[0]] if apart else None, apart, word)
+    _run_warm(command["words"][1:], order, word)
+
+
+def never_again() -> None:
+    """No program that this process or its children start gets more rights than they have."""
+    if _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError("prctl no_new_privs")
 
 
 def _close_all_but(rules: int | None) -> None:
-    os.closerange(4, rules if rules is not None else 4096)
+    os.closerange(ORDERS + 1, rules if rules is not None else 4096)
     if rules is not None:
         os.closerange(rules + 1, 4096)
 
@@ -101,42 +104,35 @@ def _limit(command: dict[str, Any]) -> None:
         resource.setrlimit(which, (soft, hard))
 
 
-def _run_warm(words: tuple[str, ...], source: bytes | None, apart: Any, word: int) -> NoReturn:
+def _run_warm(words: tuple[str, ...], order: dict[str, Any], word: int) -> NoReturn:
     """Run a Python file as `python FILE` would, in this interpreter.
 
-    `source` and `apart`, of a program with tests: the file is not there, its text is given.
+    The file of a program with tests is not there: it would tell what they expect.
     """
-    code, name = 1, words[0]
+    status, name, code = 1, words[0], order["code"]
     try:
-        if source is None:
-            with open(name, "rb") as file:
-                source = file.read()
         sys.argv[:] = words
         sys.path[:] = [os.getcwd(), *(p for p in sys.path if "quipu" not in p)]
-        module = types.ModuleType("__main__")
-        module.__dict__.update(__file__=name, __builtins__=__builtins__)
-        if apart is None or _plain(apart["program"]):
-            sys.modules["__main__"] = module
-            exec(compile(source, name, "exec"), module.__dict__)
+        if order["apart"] is not None:
+            judge(**order["apart"])
         else:
-            judge(**apart)
-        code = 0
+            if code is None:
+                with open(name, "rb") as file:
+                    code = compile(file.read(), name, "exec")
+            module = types.ModuleType("__main__")
+            module.__dict__.update(__file__=name, __builtins__=__builtins__)
+            sys.modules["__main__"] = module
+            exec(code, module.__dict__)
+        status = 0
     except SystemExit as leaving:
-        word, code = -1, _exit_code(leaving.code)
+        word, status = -1, _exit_code(leaving.code)
     except BaseException as error:
         word = -1
-        _print(error, name, source if apart else None)
+        _print(error, name, order["source"])
     _finish()
     if word >= 0:
         os.write(word, COMPLETE)
-    os._exit(code)
-
-
-def _plain(program: str) -> bool:
-    try:
-        return plain(ast.parse(program))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
+    os._exit(status)
 
 
 def _print(error: BaseException, name: str, source: bytes | None) -> None:

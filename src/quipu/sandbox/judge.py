@@ -75,6 +75,7 @@ class Judge:
         self.sandbox = sandbox
         self.tools = tools or Tools()
         self._checker: TypeScript | None = None
+        self._known: dict[str, Language] = {}  # those whose tools have been found
 
     def judge(
         self,
@@ -92,7 +93,7 @@ class Judge:
         program ends with, to be kept out of its reach. Raises UsageError for a language
         that is not one of LANGUAGES, SandboxError if its tools are not installed.
         """
-        known = required(language)
+        known = self._known.get(language) or self._known.setdefault(language, required(language))
         text = source
         if language == "typescript":
             checked = self._checked(source)

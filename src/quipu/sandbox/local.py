@@ -1,7 +1,6 @@
 """The sandbox of this machine: a few workers, each a warm interpreter that forks per program."""
 
 import contextlib
-import dataclasses
 import os
 import queue
 import shutil
@@ -159,6 +158,7 @@ class _Worker:
                 "devices": list(DEVICES),
                 "layers": list(layers),
                 "user": user,
+                "environment": _environment(self._scratch),
             },
         )
         ready = receive(ours)
@@ -187,20 +187,24 @@ class _Worker:
             shutil.rmtree(self._scratch)
 
 
-def _message(program: Program, scratch: str) -> dict[str, Any]:
+def _environment(scratch: str) -> dict[str, str]:
     place = f"{scratch}/work"
-    environment = {
+    return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": place,
         "TMPDIR": place,
         "LANG": "C.UTF-8",
-        **program.environment,
     }
+
+
+def _message(program: Program, scratch: str) -> dict[str, Any]:
     return {
         "files": dict(program.files),
-        "commands": [dataclasses.asdict(command) for command in program.commands],
+        "commands": [
+            {**vars(command), "limits": dict(vars(command.limits))} for command in program.commands
+        ],
         "stdin": program.stdin,
         "complete": program.complete or program.apart is not None,
-        "apart": program.apart and dataclasses.asdict(program.apart),
-        "environment": environment,
+        "apart": program.apart and dict(vars(program.apart)),
+        "environment": {**_environment(scratch), **program.environment},
     }

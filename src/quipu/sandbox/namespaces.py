@@ -4,7 +4,6 @@ import ctypes
 import os
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 
 _NEWNS, _NEWUTS, _NEWIPC = 0x00020000, 0x04000000, 0x08000000
 _NEWUSER, _NEWPID, _NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -25,9 +24,9 @@ def enter() -> None:
     flags = _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | _NEWNET
     _check(_libc.unshare(flags if user == 0 else flags | _NEWUSER), "unshare")
     if user != 0:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{user} {user} 1")
+        _write("/proc/self/gid_map", f"{group} {group} 1")
     _mount("none", "/", None, _RECURSIVE | _PRIVATE, "")
 
 
@@ -53,7 +52,8 @@ def closed_ancestors(paths: Sequence[str]) -> dict[str, list[str]]:
     """Paths by the uppermost folder above them that other users may not pass."""
     found: dict[str, list[str]] = {}
     for path in sorted(set(filter(os.path.isdir, map(os.path.realpath, paths)))):
-        folders = [str(parent) for parent in reversed(Path(path).parents)]
+        parts = path.split("/")
+        folders = ["/".join(parts[:length]) or "/" for length in range(1, len(parts))]
         closed = next((f for f in folders if not os.stat(f).st_mode & 0o001), None)
         if closed is not None:
             found.setdefault(closed, []).append(path)
@@ -72,6 +72,11 @@ def open_ways(paths: Sequence[str]) -> None:
             os.makedirs(path, exist_ok=True)
             _mount(f"/proc/self/fd/{place}", path, None, _BIND, "")
             os.close(place)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, options: str) -> None:

@@ -59,6 +59,7 @@ _MODULES = {
     "typing": "Any Callable Counter DefaultDict Deque Dict FrozenSet Generator Iterable Iterator"
     " List Mapping Optional Sequence Set Tuple Union",
 }
+_LONGEST = 50_000  # characters
 _METHODS = frozenset(("__init__", "__repr__", "__str__"))
 _FRAMES = ("gi_", "cr_", "ag_", "tb_", "f_", "co_")  # attributes that lead to frames and code
 _LOOKS_UP = re.compile(
@@ -68,14 +69,17 @@ _INNER = (
     ast.FunctionDef, ast.Lambda, ast.ClassDef,
     ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
 )  # fmt: skip
+# Those with `finally` too: the compiler copies such blocks, one within the other without bound.
 _REFUSED = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Match)
 
 
-def plain(tree: ast.Module) -> bool:
-    """Whether the program may run in one process with its tests."""
+def plain(program: str) -> bool:
+    """Whether the program may run in one process with its tests. Nothing of it runs here."""
+    if len(program) > _LONGEST:
+        return False
     try:
-        _Reading(tree)
-    except (_NotPlainError, RecursionError):
+        _Reading(ast.parse(program))
+    except (_NotPlainError, SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
 
@@ -180,6 +184,9 @@ class _Reading:
             _need(node.name not in self._modules)
             self._bind(node.name, inner)
 
+    def _try(self, node: ast.Try | ast.TryStar, _inner: bool) -> None:
+        _need(not node.finalbody)
+
     def _module_of(self, node: ast.Attribute) -> str:
         """The module that an attribute is one of; empty if it is of something else."""
         return self._modules.get(node.value.id, "") if isinstance(node.value, ast.Name) else ""
@@ -213,6 +220,8 @@ class _Reading:
         ast.Global: _global,
         ast.NamedExpr: _named,
         ast.ExceptHandler: _handler,
+        ast.Try: _try,
+        ast.TryStar: _try,
         **dict.fromkeys(_REFUSED, _refuse),
     }
 

@@ -8,7 +8,6 @@ asm-generic/unistd.h.
 import ctypes
 import errno
 import os
-import platform
 import struct
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -68,7 +67,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def supported() -> bool:
     """Whether there is a filter for this architecture and the kernel takes one."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _ARCHITECTURES:
         return False
     _libc.syscall(_SECCOMP[machine], _SET_MODE_FILTER, 0, None)
@@ -77,7 +76,7 @@ def supported() -> bool:
 
 def program(*, frozen: bool) -> bytes:
     """The filter for this machine. `frozen`: all mounts but the scratch folder's are read-only."""
-    machine = platform.machine()
+    machine = os.uname().machine
     column = 0 if machine == "x86_64" else 1
     rows = [*FORBIDDEN.values(), *(() if frozen else METADATA.values())]
     denied = sorted(number for row in rows if (number := row[column]) is not None)
@@ -108,6 +107,6 @@ def install(filter_program: bytes) -> None:
     buffer = ctypes.create_string_buffer(filter_program, len(filter_program))
     count = len(filter_program) // 8
     head = struct.pack("<HxxxxxxQ", count, ctypes.addressof(buffer))
-    if _libc.syscall(_SECCOMP[platform.machine()], _SET_MODE_FILTER, 0, head):
+    if _libc.syscall(_SECCOMP[os.uname().machine], _SET_MODE_FILTER, 0, head):
         code = ctypes.get_errno()
         raise OSError(code, f"seccomp: {os.strerror(code)}")

@@ -5,7 +5,6 @@ as its only tie. It never runs a program's code itself. As number 1 of a PID nam
 whatever a program has left with one signal to all; elsewhere it adopts orphans and hunts them down.
 """
 
-import contextlib
 import ctypes
 import errno
 import fcntl
@@ -13,26 +12,28 @@ import gc
 import importlib
 import marshal
 import os
-import shutil
 import signal
 import socket
+import stat
 import struct
 import sys
-from typing import Any
+import warnings
+from types import CodeType
+from typing import Any, NamedTuple
 
 from quipu.sandbox import children, landlock, namespaces, seccomp
-from quipu.sandbox.confine import Confinement, become
+from quipu.sandbox.confine import ORDERS, Confinement, become, never_again
+from quipu.sandbox.plain import plain
 
-# What solutions import most; a fork has them for nothing. Not threading and random: they do things
-# of their own after each fork, which costs a third of a millisecond.
+# What solutions import most; a fork has them for nothing. Not threading and random, which do things
+# of their own after each fork, and not what is large: every page and mapping costs every fork.
 PRELOADED = (
-    "abc", "ast", "atexit", "bisect", "collections", "contextlib", "copy", "dataclasses",
-    "datetime", "decimal", "enum", "fractions", "functools", "heapq", "io", "itertools", "json",
-    "linecache", "math", "operator", "os", "re", "string", "sys", "time", "traceback", "types",
-    "typing",
+    "abc", "ast", "atexit", "bisect", "collections", "contextlib", "copy", "functools", "heapq",
+    "io", "itertools", "linecache", "math", "operator", "os", "re", "string", "sys", "time",
+    "traceback", "types", "typing",
 )  # fmt: skip
 SCRATCH_FILES = 16384
-_OUT_OF_THE_WAY = 64  # a child puts other descriptors at 0 to 3
+_OUT_OF_THE_WAY = 64  # a child puts other descriptors at 0 to ORDERS
 _DEATH_SIGNAL, _DUMPABLE, _SUBREAPER = 1, 4, 36  # prctl
 
 
@@ -50,18 +51,43 @@ def main() -> None:
         return
     for name in PRELOADED:
         importlib.import_module(name)
+    os.environ.clear()
+    os.environ.update(settings["environment"])
     gc.collect()
     gc.freeze()
+    _keep_low_free()
     send(link, {"layers": confinement.layers})
+    serve(link, confinement)
+
+
+def _keep_low_free() -> None:
+    """Fill the descriptors that a child gives a meaning of its own: nothing it needs lies there."""
+    while (filled := os.open(os.devnull, os.O_RDONLY)) <= ORDERS:
+        pass
+    os.close(filled)
+
+
+def serve(link: socket.socket, confinement: Confinement) -> None:
+    """Run what is sent, one program after the other.
+
+    Where the last program was one for a fork of this interpreter, the next child is forked and
+    confined while nobody waits for it. By then nothing of the last program is left.
+    """
+    ready: Child | None = None
+    lay(confinement)
     while (job := receive(link)) is not None:
+        child, ready = ready, None
         try:
-            answer = run(job, confinement)
+            answer = run(job, confinement, child)
         except OSError as error:
             answer = {"status": "sandbox_error", "detail": str(error)}
         finally:
             children.end_all(confinement.alone)
-            _empty(confinement.scratch)
+            empty(confinement.scratch)
         send(link, answer)
+        lay(confinement)
+        if _forks_first(job):
+            ready = _fork(confinement, b"")
 
 
 def set_up(settings: dict[str, Any]) -> Confinement:
@@ -92,10 +118,14 @@ def set_up(settings: dict[str, Any]) -> Confinement:
         rules = fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
         os.close(found)
         layers.append("landlock")
+    never_again()
     filtering = None
     if "seccomp" in wanted and seccomp.supported():
         filtering = seccomp.program(frozen=alone)
         layers.append("seccomp")
+        if alone:  # from here on the worker needs nothing of what is forbidden
+            seccomp.install(filtering)
+            filtering = None
     # A Python in a closed home folder is out of another user's reach.
     user = settings["user"] if root and (alone or not _closed(sys.base_prefix)) else None
     if user is not None:
@@ -105,6 +135,7 @@ def set_up(settings: dict[str, Any]) -> Confinement:
         scratch=scratch,
         alone=alone,
         user=user,
+        environment=settings["environment"],
         rules=rules,
         filtering=filtering,
     )
@@ -125,85 +156,153 @@ def _continue_as_first() -> None:
     os._exit(os.waitstatus_to_exitcode(status) & 0x7F)
 
 
-def run(job: dict[str, Any], confinement: Confinement) -> dict[str, Any]:
-    """Write the files, run the commands until one does not exit with 0; the last one's outcome."""
-    place = os.path.join(confinement.scratch, "work")
+def lay(confinement: Confinement) -> None:
+    """Make the empty folder of the next program."""
+    place = f"{confinement.scratch}/work"
     os.mkdir(place, 0o755)
-    for name, data in () if job["apart"] else job["files"].items():
-        path = os.path.join(place, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "xb") as file:
-            file.write(data)
     if confinement.user is not None:
-        for folder, _, files in os.walk(place):
-            for name in (".", *files):
-                os.chown(os.path.join(folder, name), confinement.user, confinement.user)
+        os.chown(place, confinement.user, confinement.user)
     os.chdir(place)
+
+
+def empty(folder: str) -> None:
+    """Leave nothing of a program in a folder, whatever it did to its rights, however deep."""
+    number = 0
+    while names := os.listdir(folder):
+        for name in names:
+            path = f"{folder}/{name}"
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                os.unlink(path)
+                continue
+            os.chmod(path, 0o700)
+            for inner in os.listdir(path):
+                below = f"{path}/{inner}"
+                if stat.S_ISDIR(os.lstat(below).st_mode):
+                    os.chmod(below, 0o700)  # a folder that moves is written to
+                while os.path.lexists(f"{folder}/{number}"):
+                    number += 1
+                os.rename(below, f"{folder}/{number}")
+            os.rmdir(path)
+
+
+def run(job: dict[str, Any], confinement: Confinement, ready: "Child | None") -> dict[str, Any]:
+    """Write the files, run the commands until one does not exit with 0; the last one's outcome.
+
+    `ready`: a child that waits for an order; it is not used for another kind of command.
+    """
+    if ready is not None and not _forks_first(job):
+        ready.close()
+        children.end_all(confinement.alone)
+        ready = None
+    code = _compiled(job)
+    if not job["apart"]:
+        _write(job["files"], confinement.user)
     cpu_s = wall_s = 0.0
     answer: dict[str, Any] = {"status": "sandbox_error", "detail": "no command"}
-    try:
-        for number, command in enumerate(job["commands"]):
-            last = number + 1 == len(job["commands"])
-            answer = _run_command(job, command, confinement, last)
-            cpu_s += answer["cpu_s"]
-            wall_s += answer["wall_s"]
-            answer |= {"cpu_s": cpu_s, "wall_s": wall_s, "command": number}
-            if answer["status"] != "passed":
-                break
-            children.end_all(confinement.alone)
-    finally:
-        os.chdir("/")
+    for number, command in enumerate(job["commands"]):
+        last = number + 1 == len(job["commands"])
+        child = ready or _fork(confinement, job["stdin"] if last else b"")
+        ready = None
+        try:
+            child.order(command, job, code)
+            complete = job["complete"] and last
+            answer = children.watch(
+                child.process, child.ends, command["limits"], complete, confinement.alone
+            )
+        finally:
+            child.close()
+        cpu_s += answer["cpu_s"]
+        wall_s += answer["wall_s"]
+        answer |= {"cpu_s": cpu_s, "wall_s": wall_s, "command": number}
+        if answer["status"] != "passed":
+            break
     return answer
 
 
-def _run_command(
-    job: dict[str, Any], command: dict[str, Any], confinement: Confinement, last: bool
-) -> dict[str, Any]:
-    ends = [os.pipe() for _ in range(3)]  # stdout, stderr, a word from the stub
-    (out, out_w), (err, err_w), (word, word_w) = ends
-    given = os.memfd_create("stdin")
-    os.write(given, job["stdin"] if last else b"") if job["stdin"] else None
-    os.lseek(given, 0, os.SEEK_SET)
-    try:
-        child = os.fork()
-        if child == 0:
-            try:
-                become(command, confinement, job, (given, out_w, err_w, word_w))
-            finally:
-                os._exit(127)
-        for end in (out_w, err_w, word_w):
-            os.close(end)
-        ends = [(out, -1), (err, -1), (word, -1)]
-        return children.watch(
-            child, (out, err, word), command["limits"], job["complete"] and last, confinement.alone
+def _forks_first(job: dict[str, Any]) -> bool:
+    """Whether its first command is one for a fork of this interpreter, with nothing to read."""
+    return bool(job["commands"][0]["warm"]) and not job["stdin"]
+
+
+def _write(files: dict[str, bytes], user: int | None) -> None:
+    """Write files into the working folder. They are the user's, if there is one."""
+    for name, data in files.items():
+        folder = os.path.dirname(name)
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+        with open(name, "xb") as file:
+            file.write(data)
+    if user is not None:
+        for folder, _, inside in os.walk("."):
+            for name in (".", *inside):
+                os.chown(f"{folder}/{name}", user, user)
+
+
+def _compiled(job: dict[str, Any]) -> CodeType | None:
+    """The code of a plain program with its tests. Made here, it costs the child no pages."""
+    if not job["apart"]:
+        return None
+    ((name, source),) = job["files"].items()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they would be told on this process's stderr
+        try:
+            return compile(source, name, "exec") if plain(job["apart"]["program"]) else None
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+class Child(NamedTuple):
+    """A child that waits for its order, or has got it."""
+
+    process: int
+    ends: tuple[int, int, int]  # its stdout, its stderr, its word
+    orders: int
+
+    def order(self, command: dict[str, Any], job: dict[str, Any], code: CodeType | None) -> None:
+        """Tell it what to do. Raises OSError if it has ended."""
+        data = marshal.dumps(
+            {
+                "command": command,
+                "environment": job["environment"],
+                "apart": None if code else job["apart"],
+                "source": next(iter(job["files"].values())) if job["apart"] else None,
+                "code": code,
+            }
         )
-    finally:
-        os.close(given)
-        for pair in ends:
-            for end in pair:
-                if end >= 0:
-                    os.close(end)
+        while data:
+            data = data[os.write(self.orders, data) :]
+        os.close(self.orders)
+
+    def close(self) -> None:
+        """Close this side's descriptors."""
+        for end in self.ends:
+            os.close(end)
 
 
-def _empty(scratch: str) -> None:
-    """Leave nothing of a program in the scratch folder, whatever it did to its rights."""
-    for entry in os.scandir(scratch):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, onerror=_make_removable)
-        else:
-            os.unlink(entry.path)
+def _fork(confinement: Confinement, stdin: bytes) -> Child:
+    """A child, confined; it waits for its order."""
+    (out, out_w), (err, err_w), (word, word_w), (orders, orders_w) = (os.pipe() for _ in range(4))
+    given = _given(stdin)
+    theirs = (given, out_w, err_w, word_w, orders)
+    process = os.fork()
+    if process == 0:
+        try:
+            become(confinement, theirs)
+        finally:
+            os._exit(127)
+    for end in theirs:
+        os.close(end)
+    return Child(process, (out, err, word), orders_w)
 
 
-def _make_removable(_function: Any, path: str, _error: object) -> None:
-    """Give the folder back its rights, then try once more."""
-    folder = os.path.dirname(path)
-    os.chmod(folder, 0o700)
-    with contextlib.suppress(IsADirectoryError, OSError):
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.chmod(path, 0o700)
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+def _given(data: bytes) -> int:
+    """A descriptor to read it from."""
+    if not data:
+        return os.open(os.devnull, os.O_RDONLY)
+    given = os.memfd_create("stdin")
+    os.write(given, data)
+    os.lseek(given, 0, os.SEEK_SET)
+    return given
 
 
 def send(link: socket.socket, message: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Programs that try to pass without being right, and honest ones that look like them."""
 
-import ast
 import sys
 from collections.abc import Iterator
 
@@ -168,7 +167,7 @@ def test_beside_its_tests_it_would_pass(judge, name):
 
 @pytest.mark.parametrize("name", [n for n in DECEIVING if n != "swallowing the tests"])
 def test_none_of_them_is_plain(name):
-    assert not plain(ast.parse(DECEIVING[name]))
+    assert not plain(DECEIVING[name])
 
 
 _HIDDEN = "import os\n"  # not plain, though as honest as before
@@ -239,7 +238,7 @@ def test_an_honest_program_passes_in_either_way(judge, name, apart):
     program, tests = HONEST[name]
     if name == "standard input":
         tests = "try:\n    answer(0)\nexcept EOFError:\n    pass\n"
-    if not apart and not plain(ast.parse(program)):
+    if not apart and not plain(program):
         pytest.skip("not plain")
     outcome = judged(judge, (_HIDDEN if apart else "") + program, tests + "\n")
     assert outcome.status == "passed", outcome
@@ -283,3 +282,16 @@ def test_time_of_the_program_counts(judge):
     apart = Apart(program=program, tests=TESTS)
     outcome = judge.judge("python", program + TESTS, limits=limits, apart=apart)
     assert outcome.status == "timeout"
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["(" * 5_000, "x = " + "[" * 150, "-" * 40_000, "def answer(x):\n    return " + "f(" * 80],
+)
+def test_a_program_that_goes_on_for_ever_has_failed(judge, program):
+    assert judged(judge, program).status in ("failed", "memory")  # a parser's MemoryError
+
+
+def test_what_a_compiler_warns_of_is_not_told_to_the_user(judge, capfd):
+    assert judged(judge, "def answer(x):\n    return x is 5").status == "failed"
+    assert capfd.readouterr() == ("", "")

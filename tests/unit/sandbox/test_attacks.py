@@ -244,6 +244,39 @@ def test_deleting_the_scratch_folder_harms_nobody(sandbox):
     assert sandbox.run(python("print(1)")).stdout == b"1\n"
 
 
+def test_folders_without_end_and_without_rights_are_gone_for_the_next(sandbox):
+    source = """
+import os
+for number in range(1500):
+    open('f', 'w').close()
+    os.mkdir('d')
+    os.chmod('f', 0)
+    os.chdir('d')
+for number in range(5):
+    os.makedirs(f'{number}/{number}')
+    os.chmod(f'{number}/{number}', 0)
+    os.chmod(f'{number}', 0)
+print('made')
+"""
+    assert sandbox.run(python(source, cpu_s=9)).stdout == b"made\n"
+    assert sandbox.run(python("import os\nprint(os.listdir())")).stdout == b"['program.py']\n"
+
+
+@pytest.mark.parametrize("before", ["print(1)", "import sys\nsys.exit(3)", "while True: pass"])
+def test_a_child_that_waits_for_the_next_program_knows_nothing_of_the_last(sandbox, before):
+    first = sandbox.run(python(before + "\n", cpu_s=0.2))
+    source = """
+import os, sys
+print(os.listdir(), sorted(sys.modules['__main__'].__dict__), os.getcwd() == os.environ['HOME'])
+print(sorted(int(n) for n in os.listdir('/proc/self/fd'))[:4], sys.stdin.read(), len(sys.argv))
+"""
+    outcome = sandbox.run(python(source))
+    assert first.status != "sandbox_error"
+    names = "['__builtins__', '__doc__', '__file__', '__loader__', '__name__', '__package__',"
+    expected = f"['program.py'] {names} '__spec__', 'os', 'sys'] True\n[0, 1, 2, 3]  1\n"
+    assert outcome.stdout.decode() == expected, outcome
+
+
 def test_a_full_scratch_folder_is_the_programs_trouble_alone(sandbox):
     source = """
 for number in range(100):

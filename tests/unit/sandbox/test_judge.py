@@ -76,7 +76,7 @@ def test_an_unknown_language_is_refused(judge):
 def test_a_language_without_its_tools_names_the_command_that_installs_them(judge, monkeypatch):
     monkeypatch.setattr(module.shutil, "which", lambda _: None)
     with pytest.raises(SandboxError, match="no g\\+\\+; apt-get install -y g\\+\\+"):
-        judge.judge("cpp", "int main() {}")
+        Judge(judge.sandbox).judge("cpp", "int main() {}")
 
 
 class Said:

@@ -1,6 +1,6 @@
 """What may share a process with its tests, and what may not."""
 
-import ast
+import time
 
 import pytest
 
@@ -61,9 +61,9 @@ NOT_PLAIN = [
 @pytest.mark.parametrize("source", NOT_PLAIN)
 def test_what_could_reach_the_tests_is_not_plain(source):
     if source.endswith("abc.x"):
-        assert plain(ast.parse(source))  # a star brings none of its modules
+        assert plain(source)  # a star brings none of its modules
         return
-    assert not plain(ast.parse(source))
+    assert not plain(source)
 
 
 PLAIN = [
@@ -82,4 +82,44 @@ PLAIN = [
 
 @pytest.mark.parametrize("source", PLAIN)
 def test_what_solutions_are_made_of_is_plain(source):
-    assert plain(ast.parse(source))
+    assert plain(source)
+
+
+def _nested(before: str, after: str, count: int) -> str:
+    opened = "".join(f"{' ' * n}{before}\n" for n in range(count)) + " " * count + "pass\n"
+    return opened + "".join(f"{' ' * n}{after}\n" for n in reversed(range(count)) if after)
+
+
+# Read and compiled outside of the program's own process: none may take long, or end it.
+HEAVY = {
+    "open brackets": "(" * 49_000,
+    "closed brackets": "(" * 190 + "1" + ")" * 190,
+    "open braces": "{(" * 90,
+    "brackets in brackets": "[x for x in " * 60 + "y" + "]" * 60,
+    "signs": "-" * 49_000,
+    "a chain of attributes": "x" + ".x" * 24_000,
+    "a long sum": "1" + " + 1" * 12_000,
+    "powers": "2" + "**2" * 16_000,
+    "text times text": "'a'" + "*4096" * 9_000,
+    "tuples in tuples": "((((1,)*255,)*255,)*255,)*255",
+    "lambdas": "lambda:" * 7_000,
+    "conditions": "a if b else " * 4_000 + "a",
+    "comparisons": "a" + "<a" * 24_000,
+    "blocks with finally": _nested("try:", "finally: x = 1", 19),
+    "blocks with except": _nested("try:", "except ValueError: x = 1", 19),
+    "loops with else": _nested("for x in y:", "else: x = 1", 19),
+    "functions": _nested("def f():", "", 90),
+    "more text than is read": "x = 1\n" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_no_program_is_heavy_to_read_and_compile(name):
+    began = time.process_time()
+    if plain(HEAVY[name]):
+        compile(HEAVY[name], name, "exec")
+    assert time.process_time() - began < 2
+
+
+def test_blocks_that_a_compiler_copies_are_not_plain():
+    assert not plain(_nested("try:", "finally: x = 1", 2))
