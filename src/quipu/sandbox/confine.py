@@ -3,7 +3,6 @@
 import atexit
 import ctypes
 import linecache
-import marshal
 import os
 import resource
 import signal
@@ -11,6 +10,7 @@ import struct
 import sys
 import traceback
 import types
+from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
 from quipu.sandbox import landlock, seccomp
@@ -19,7 +19,6 @@ from quipu.sandbox.apart import TESTS, judge
 _NO_NEW_PRIVS = 38  # prctl
 _CAPABILITIES = struct.pack("<Ii", 0x20080522, 0)  # of this process, none of which it keeps
 COMPLETE = b"+"  # the stub's word: the last statement has run
-_WORD, ORDERS = 3, 4  # descriptors of a child
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -35,45 +34,47 @@ class Confinement(NamedTuple):  # dataclasses bring a megabyte of modules into e
     filtering: bytes | None  # a seccomp program, if the worker is not under it already
 
 
-def become(confinement: Confinement, ends: tuple[int, int, int, int, int]) -> NoReturn:
-    """Confine this process, just forked; then wait for the order, and turn into what it names.
+def become(
+    command: dict[str, Any],
+    confinement: Confinement,
+    job: dict[str, Any],
+    ends: tuple[int, int, int, int],
+    code: CodeType | None,
+) -> NoReturn:
+    """Turn this process, just forked, into the command. `ends`: stdin, stdout, stderr, the word.
 
-    `ends`: stdin, stdout, stderr, the word, the order. Trouble before the program runs is told
+    `code` is that of a plain program with its tests. Trouble before the program runs is told
     through the word, which an exec closes.
     """
-    *streams, word, orders = ends
+    *streams, word = ends
     try:
         os.setsid()
         for number, end in enumerate(streams):
             os.dup2(end, number)
-        word = os.dup2(word, _WORD, inheritable=False)
-        orders = os.dup2(orders, ORDERS, inheritable=False)
+        word = os.dup2(word, 3, inheritable=False)
         _close_all_but(confinement.rules)
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        _limit(command)
         if confinement.user is not None:
             os.setgroups([])
             os.setresgid(*[confinement.user] * 3)
             os.setresuid(*[confinement.user] * 3)
-        elif _libc.capset(_CAPABILITIES, bytes(24)):  # who leaves root for a user keeps none
+        if _libc.capset(_CAPABILITIES, bytes(24)):
             raise OSError("capset")
         if confinement.rules is not None:
             landlock.restrict(confinement.rules)
             os.close(confinement.rules)
         if confinement.filtering is not None:
             seccomp.install(confinement.filtering)
-        with os.fdopen(orders, "rb") as file:
-            order = marshal.load(file)
-        command = order["command"]
-        _limit(command)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         if not command["warm"]:
-            os.execvpe(command["words"][0], command["words"], order["environment"])
-        if order["environment"] != confinement.environment:
+            os.execvpe(command["words"][0], command["words"], job["environment"])
+        if job["environment"] != confinement.environment:
             os.environ.clear()
-            os.environ.update(order["environment"])
+            os.environ.update(job["environment"])
     except BaseException as error:
         os.write(word, f"{type(error).__name__}: {error}".encode()[:200])
         os._exit(127)
-    _run_warm(command["words"][1:], order, word)
+    _run_warm(command["words"][1:], job, code, word)
 
 
 def never_again() -> None:
@@ -83,7 +84,7 @@ def never_again() -> None:
 
 
 def _close_all_but(rules: int | None) -> None:
-    os.closerange(ORDERS + 1, rules if rules is not None else 4096)
+    os.closerange(4, rules if rules is not None else 4096)
     if rules is not None:
         os.closerange(rules + 1, 4096)
 
@@ -104,17 +105,19 @@ def _limit(command: dict[str, Any]) -> None:
         resource.setrlimit(which, (soft, hard))
 
 
-def _run_warm(words: tuple[str, ...], order: dict[str, Any], word: int) -> NoReturn:
+def _run_warm(
+    words: tuple[str, ...], job: dict[str, Any], code: CodeType | None, word: int
+) -> NoReturn:
     """Run a Python file as `python FILE` would, in this interpreter.
 
     The file of a program with tests is not there: it would tell what they expect.
     """
-    status, name, code = 1, words[0], order["code"]
+    status, name, apart = 1, words[0], job["apart"]
     try:
         sys.argv[:] = words
         sys.path[:] = [os.getcwd(), *(p for p in sys.path if "quipu" not in p)]
-        if order["apart"] is not None:
-            judge(**order["apart"])
+        if apart is not None and code is None:
+            judge(**apart)
         else:
             if code is None:
                 with open(name, "rb") as file:
@@ -128,7 +131,7 @@ def _run_warm(words: tuple[str, ...], order: dict[str, Any], word: int) -> NoRet
         word, status = -1, _exit_code(leaving.code)
     except BaseException as error:
         word = -1
-        _print(error, name, order["source"])
+        _print(error, name, job["files"][name] if apart else None)
     _finish()
     if word >= 0:
         os.write(word, COMPLETE)

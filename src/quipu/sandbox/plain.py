@@ -65,10 +65,11 @@ _FRAMES = ("gi_", "cr_", "ag_", "tb_", "f_", "co_")  # attributes that lead to f
 _LOOKS_UP = re.compile(
     r"\{[^{}:]*[.\[]"
 )  # a field of str.format that names an attribute or an item
-_INNER = (
+_INNER = frozenset((
     ast.FunctionDef, ast.Lambda, ast.ClassDef,
     ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
-)  # fmt: skip
+))  # fmt: skip
+_LEAVES = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop, ast.Constant)
 # Those with `finally` too: the compiler copies such blocks, one within the other without bound.
 _REFUSED = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Match)
 
@@ -78,7 +79,7 @@ def plain(program: str) -> bool:
     if len(program) > _LONGEST:
         return False
     try:
-        _Reading(ast.parse(program))
+        _Reading(ast.parse(program), imports="import" in program)
     except (_NotPlainError, SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
@@ -96,13 +97,13 @@ def _need(holds: object) -> None:
 class _Reading:
     """One program, read from its first statement to its last. Raises _NotPlainError."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, *, imports: bool) -> None:
         self._modules: dict[str, str] = {}  # modules by the names that they have here
         self._imported: set[str] = set()  # names of what came out of modules
         self._defined: set[str] = set()  # functions and classes of the module
         self._bound: list[str] = []  # names that the module binds, as often as it does
         self._compared: set[int] = set()  # nodes `type` that stand in a comparison
-        for node in ast.walk(tree):
+        for node in ast.walk(tree) if imports else ():
             if isinstance(node, ast.Import):
                 self._import(node)
             elif isinstance(node, ast.ImportFrom):
@@ -114,13 +115,18 @@ class _Reading:
         _need(not self._modules.keys() & set(self._bound))
 
     def _read(self, node: ast.AST, *, inner: bool) -> None:
-        check = self._CHECKS.get(type(node))
+        kind = type(node)
+        check = self._CHECKS.get(kind)
         if check is not None:
             check(self, node, inner)
-        below = inner or isinstance(node, _INNER)
-        for child in ast.iter_child_nodes(node):
-            if not (isinstance(node, ast.Attribute) and self._module_of(node)):
-                self._read(child, inner=below)
+        if isinstance(node, ast.Attribute) and self._module_of(node):
+            return
+        below = inner or kind in _INNER
+        for name in kind._fields:
+            value = getattr(node, name, None)
+            for child in value if isinstance(value, list) else (value,):
+                if isinstance(child, ast.AST) and not isinstance(child, _LEAVES):
+                    self._read(child, inner=below)
 
     def _bind(self, name: str, inner: bool = False) -> None:
         if not inner:

@@ -19,10 +19,10 @@ import struct
 import sys
 import warnings
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 from quipu.sandbox import children, landlock, namespaces, seccomp
-from quipu.sandbox.confine import ORDERS, Confinement, become, never_again
+from quipu.sandbox.confine import Confinement, become, never_again
 from quipu.sandbox.plain import plain
 
 # What solutions import most; a fork has them for nothing. Not threading and random, which do things
@@ -33,7 +33,7 @@ PRELOADED = (
     "traceback", "types", "typing",
 )  # fmt: skip
 SCRATCH_FILES = 16384
-_OUT_OF_THE_WAY = 64  # a child puts other descriptors at 0 to ORDERS
+_OUT_OF_THE_WAY = 64  # a child puts other descriptors at 0 to 3
 _DEATH_SIGNAL, _DUMPABLE, _SUBREAPER = 1, 4, 36  # prctl
 
 
@@ -55,39 +55,23 @@ def main() -> None:
     os.environ.update(settings["environment"])
     gc.collect()
     gc.freeze()
-    _keep_low_free()
     send(link, {"layers": confinement.layers})
     serve(link, confinement)
 
 
-def _keep_low_free() -> None:
-    """Fill the descriptors that a child gives a meaning of its own: nothing it needs lies there."""
-    while (filled := os.open(os.devnull, os.O_RDONLY)) <= ORDERS:
-        pass
-    os.close(filled)
-
-
 def serve(link: socket.socket, confinement: Confinement) -> None:
-    """Run what is sent, one program after the other.
-
-    Where the last program was one for a fork of this interpreter, the next child is forked and
-    confined while nobody waits for it. By then nothing of the last program is left.
-    """
-    ready: Child | None = None
-    lay(confinement)
+    """Run what is sent, one program after the other; nothing of one is left for the next."""
+    _lay(confinement)
     while (job := receive(link)) is not None:
-        child, ready = ready, None
         try:
-            answer = run(job, confinement, child)
+            answer = run(job, confinement)
         except OSError as error:
             answer = {"status": "sandbox_error", "detail": str(error)}
         finally:
             children.end_all(confinement.alone)
-            empty(confinement.scratch)
+            _empty(confinement.scratch)
         send(link, answer)
-        lay(confinement)
-        if _forks_first(job):
-            ready = _fork(confinement, b"")
+        _lay(confinement)
 
 
 def set_up(settings: dict[str, Any]) -> Confinement:
@@ -156,7 +140,7 @@ def _continue_as_first() -> None:
     os._exit(os.waitstatus_to_exitcode(status) & 0x7F)
 
 
-def lay(confinement: Confinement) -> None:
+def _lay(confinement: Confinement) -> None:
     """Make the empty folder of the next program."""
     place = f"{confinement.scratch}/work"
     os.mkdir(place, 0o755)
@@ -165,7 +149,7 @@ def lay(confinement: Confinement) -> None:
     os.chdir(place)
 
 
-def empty(folder: str) -> None:
+def _empty(folder: str) -> None:
     """Leave nothing of a program in a folder, whatever it did to its rights, however deep."""
     number = 0
     while names := os.listdir(folder):
@@ -185,15 +169,8 @@ def empty(folder: str) -> None:
             os.rmdir(path)
 
 
-def run(job: dict[str, Any], confinement: Confinement, ready: "Child | None") -> dict[str, Any]:
-    """Write the files, run the commands until one does not exit with 0; the last one's outcome.
-
-    `ready`: a child that waits for an order; it is not used for another kind of command.
-    """
-    if ready is not None and not _forks_first(job):
-        ready.close()
-        children.end_all(confinement.alone)
-        ready = None
+def run(job: dict[str, Any], confinement: Confinement) -> dict[str, Any]:
+    """Write the files, run the commands until one does not exit with 0; the last one's outcome."""
     code = _compiled(job)
     if not job["apart"]:
         _write(job["files"], confinement.user)
@@ -201,27 +178,13 @@ def run(job: dict[str, Any], confinement: Confinement, ready: "Child | None") ->
     answer: dict[str, Any] = {"status": "sandbox_error", "detail": "no command"}
     for number, command in enumerate(job["commands"]):
         last = number + 1 == len(job["commands"])
-        child = ready or _fork(confinement, job["stdin"] if last else b"")
-        ready = None
-        try:
-            child.order(command, job, code)
-            complete = job["complete"] and last
-            answer = children.watch(
-                child.process, child.ends, command["limits"], complete, confinement.alone
-            )
-        finally:
-            child.close()
+        answer = _run_command(job, command, confinement, code, last)
         cpu_s += answer["cpu_s"]
         wall_s += answer["wall_s"]
         answer |= {"cpu_s": cpu_s, "wall_s": wall_s, "command": number}
         if answer["status"] != "passed":
             break
     return answer
-
-
-def _forks_first(job: dict[str, Any]) -> bool:
-    """Whether its first command is one for a fork of this interpreter, with nothing to read."""
-    return bool(job["commands"][0]["warm"]) and not job["stdin"]
 
 
 def _write(files: dict[str, bytes], user: int | None) -> None:
@@ -251,48 +214,35 @@ def _compiled(job: dict[str, Any]) -> CodeType | None:
             return None
 
 
-class Child(NamedTuple):
-    """A child that waits for its order, or has got it."""
-
-    process: int
-    ends: tuple[int, int, int]  # its stdout, its stderr, its word
-    orders: int
-
-    def order(self, command: dict[str, Any], job: dict[str, Any], code: CodeType | None) -> None:
-        """Tell it what to do. Raises OSError if it has ended."""
-        data = marshal.dumps(
-            {
-                "command": command,
-                "environment": job["environment"],
-                "apart": None if code else job["apart"],
-                "source": next(iter(job["files"].values())) if job["apart"] else None,
-                "code": code,
-            }
-        )
-        while data:
-            data = data[os.write(self.orders, data) :]
-        os.close(self.orders)
-
-    def close(self) -> None:
-        """Close this side's descriptors."""
-        for end in self.ends:
+def _run_command(
+    job: dict[str, Any],
+    command: dict[str, Any],
+    confinement: Confinement,
+    code: CodeType | None,
+    last: bool,
+) -> dict[str, Any]:
+    ends = [os.pipe() for _ in range(3)]  # stdout, stderr, a word from the stub
+    (out, out_w), (err, err_w), (word, word_w) = ends
+    given = _given(job["stdin"] if last else b"")
+    try:
+        child = os.fork()
+        if child == 0:
+            try:
+                become(command, confinement, job, (given, out_w, err_w, word_w), code)
+            finally:
+                os._exit(127)
+        for end in (out_w, err_w, word_w):
             os.close(end)
-
-
-def _fork(confinement: Confinement, stdin: bytes) -> Child:
-    """A child, confined; it waits for its order."""
-    (out, out_w), (err, err_w), (word, word_w), (orders, orders_w) = (os.pipe() for _ in range(4))
-    given = _given(stdin)
-    theirs = (given, out_w, err_w, word_w, orders)
-    process = os.fork()
-    if process == 0:
-        try:
-            become(confinement, theirs)
-        finally:
-            os._exit(127)
-    for end in theirs:
-        os.close(end)
-    return Child(process, (out, err, word), orders_w)
+        ends = [(out, -1), (err, -1), (word, -1)]
+        return children.watch(
+            child, (out, err, word), command["limits"], job["complete"] and last, confinement.alone
+        )
+    finally:
+        os.close(given)
+        for pair in ends:
+            for end in pair:
+                if end >= 0:
+                    os.close(end)
 
 
 def _given(data: bytes) -> int:

@@ -263,7 +263,7 @@ print('made')
 
 
 @pytest.mark.parametrize("before", ["print(1)", "import sys\nsys.exit(3)", "while True: pass"])
-def test_a_child_that_waits_for_the_next_program_knows_nothing_of_the_last(sandbox, before):
+def test_a_program_knows_nothing_of_the_last(sandbox, before):
     first = sandbox.run(python(before + "\n", cpu_s=0.2))
     source = """
 import os, sys
