@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from quipu.evals.data import Source, read_sources
+from quipu.evals.data import read_sources
 from quipu.evals.registry import TASKS
 from quipu.evals.runner.judging import tried
 from quipu.evals.task import Measured, Score, Task
+from quipu.evals.tasks.apps import SAMPLE as APPS_SAMPLE
 from quipu.evals.tasks.apps import Apps
 from quipu.evals.tasks.cruxeval import CruxEval
 from quipu.evals.tasks.multipl_e import MultiplE
@@ -184,24 +185,11 @@ def test_evalplus_verdicts_on_original_inputs_are_the_published_ones(judge):
 
 
 def test_solutions_of_the_sample_of_apps_pass(judge):
-    folders = sorted((DATA / "apps/sample").glob("*"))
-    if not folders:
-        pytest.skip("no apps/sample")
-    rows = []
-    for folder in folders:
-        starter = folder / "starter_code.py"
-        row = {
-            "id": folder.name,
-            "question": (folder / "question.txt").read_text(),
-            "solutions": (folder / "solutions.json").read_text(),
-            "input_output": (folder / "input_output.json").read_text(),
-            "difficulty": json.loads((folder / "metadata.json").read_text())["difficulty"],
-            "starter_code": starter.read_text() if starter.exists() else "",
-        }
-        rows.append(json.dumps(row) + "\n")
-    task = Apps(source=Source(path="test.jsonl", sha256=""), zero_shot=True)
-    found = task.problems({"test.jsonl": "".join(rows).encode()})
-    assert len(found) == len(folders)
+    if not (DATA / APPS_SAMPLE.path).is_dir():
+        pytest.skip(f"no {APPS_SAMPLE.path}")
+    task = Apps(source=APPS_SAMPLE, zero_shot=True)
+    found = task.problems(read_sources([APPS_SAMPLE], DATA))
+    assert len(found) == 5
     for problem in found:
         assert passes(judge, task, problem, task.solution(problem)), problem.id
         assert not passes(judge, task, problem, task.mutant(problem)), problem.id

@@ -4,6 +4,7 @@ Nothing is fetched unless the user asks for a task whose file is not here; a wro
 """
 
 import hashlib
+import json
 import os
 import urllib.error
 import urllib.request
@@ -20,9 +21,13 @@ _TIMEOUT_S = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file of a benchmark: its place below the data folder, where it comes from, and its hash."""
+    """A file of a benchmark: its place below the data folder, where it comes from, and its hash.
 
-    path: str  # "humaneval/HumanEval.jsonl.gz"
+    Where a benchmark comes as a folder for each problem, the folder of those stands for a file of
+    JSON lines: each has the folder's name as `id`, and its texts by their names without endings.
+    """
+
+    path: str  # "humaneval/HumanEval.jsonl.gz", "apps/sample"
     sha256: str  # empty: a file of the user's own, of which there is no official edition
     url: str = ""  # official address; empty: it must be put there by hand
     licence: str = ""
@@ -58,8 +63,8 @@ def read_sources(
 
 def _read(source: Source, folder: Path, fetch: Callable[[str], bytes]) -> bytes:
     path = folder / source.path
-    if path.is_file():
-        data = path.read_bytes()
+    if path.exists():
+        data = _folders(path) if path.is_dir() else path.read_bytes()
         _check(source, data, str(path))
         return data
     if not source.url:
@@ -78,6 +83,20 @@ def _read(source: Source, folder: Path, fetch: Callable[[str], bytes]) -> bytes:
     finally:
         temporary.unlink(missing_ok=True)
     return data
+
+
+def _folders(path: Path) -> bytes:
+    """What the folders in a folder hold, as a file of JSON lines."""
+    lines = []
+    for folder in sorted(each for each in path.iterdir() if each.is_dir()):
+        try:
+            texts = {file.stem: file.read_text("utf-8") for file in sorted(folder.iterdir())}
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"benchmark folder {folder}", got=error, allowed="files of text"
+            ) from error
+        lines.append(json.dumps({"id": folder.name, **texts}) + "\n")
+    return "".join(lines).encode()
 
 
 def _edition(source: Source) -> str:

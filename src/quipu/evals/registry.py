@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from quipu.errors import UsageError
-from quipu.evals.data import Source
 from quipu.evals.task import Measured, Task
 from quipu.evals.tasks import multipl_e, santacoder
-from quipu.evals.tasks.apps import Apps
+from quipu.evals.tasks.apps import SAMPLE, TEST, Apps
 from quipu.evals.tasks.cruxeval import CruxEval
 from quipu.evals.tasks.docstring import Docstring
 from quipu.evals.tasks.gsm8k import Gsm8k
@@ -25,7 +24,6 @@ from quipu.evals.tasks.santacoder import SantaCoder
 from quipu.text.infill import Order
 
 _ORDERS: tuple[Order, ...] = ("psm", "spm")
-_APPS = Source(path="apps/test.jsonl", sha256="", licence="MIT")
 _ALL: tuple[Task | Measured, ...] = (
     HumanEval(),
     Plus(kind="humaneval"),
@@ -46,8 +44,7 @@ _ALL: tuple[Task | Measured, ...] = (
     CruxEval(asks="input"),
     CruxEval(asks="output"),
     Gsm8k(),
-    Apps(source=_APPS),
-    Apps(source=_APPS, zero_shot=True),
+    *(Apps(source=s, zero_shot=zero_shot) for s in (TEST, SAMPLE) for zero_shot in (False, True)),
     Docstring(),
     *(Lcc(language=language, narrow=narrow) for language in LANGUAGES for narrow in (False, True)),
     *(RepoBench(language=language) for language in REPOBENCH),

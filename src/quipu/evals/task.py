@@ -176,6 +176,14 @@ class Measured(Protocol):
 
 
 @runtime_checkable
+class Bounded(Protocol):
+    """A task that leaves out what a model has no room for."""
+
+    def left_out(self, context: int) -> str:
+        """What that is, for a model of so many tokens; empty if it is nothing."""
+
+
+@runtime_checkable
 class Whole(Protocol):
     """A task whose files hold more problems than it asks: the self-test tries them all."""
 

@@ -1,6 +1,7 @@
 """Benchmark files and their hashes."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,22 @@ def test_a_file_of_the_users_own_has_no_edition(tmp_path: Path) -> None:
     (tmp_path / "apps").mkdir()
     (tmp_path / source.path).write_bytes(b"any")
     assert read_sources([source], tmp_path) == {"test.jsonl": b"any"}
+
+
+def test_a_folder_for_each_problem_reads_as_lines(tmp_path: Path) -> None:
+    source = Source(path="apps/sample", sha256="")
+    for name in ("0002", "0001"):
+        folder = tmp_path / "apps/sample" / name
+        folder.mkdir(parents=True)
+        (folder / "question.txt").write_text(f"{name}?", encoding="utf-8")
+        (folder / "solutions.json").write_text("[]", encoding="utf-8")
+    (tmp_path / "apps/sample/README").write_text("not a problem", encoding="utf-8")
+    lines = read_sources([source], tmp_path)["sample"].decode().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"id": name, "question": f"{name}?", "solutions": "[]"} for name in ("0001", "0002")
+    ]
+    with pytest.raises(DataError, match="is not the one"):
+        read_sources([Source(path="apps/sample", sha256="0")], tmp_path)
+    (tmp_path / "apps/sample/0001/question.txt").write_bytes(b"\xff")
+    with pytest.raises(DataError, match="0001"):
+        read_sources([source], tmp_path)

@@ -10,7 +10,7 @@ from quipu.evals.data import Source
 from quipu.evals.grading import contest
 from quipu.evals.grading.contestant import contestant
 from quipu.evals.task import Chat, Complete, Infill, Score, Trial
-from quipu.evals.tasks.apps import Apps
+from quipu.evals.tasks.apps import SAMPLE, Apps
 from quipu.evals.tasks.gsm8k import SOURCE as GSM8K
 from quipu.evals.tasks.gsm8k import Gsm8k
 from quipu.evals.tasks.santacoder import SOURCE as SANTACODER
@@ -114,6 +114,23 @@ def test_apps_shows_two_problems_and_asks_the_others():
     assert prompt.text.count("Q: Double it.\n") == 3
     assert "'''\nprint(2 * int(input()))\n'''\n\nQ: " in prompt.text
     assert prompt.text.endswith("(read from and write to standard IO)\nA:\n'''\n")
+
+
+def test_apps_are_read_from_a_folder_for_each_problem():
+    task = Apps(source=SAMPLE, zero_shot=True)
+    row = json.loads(apps({})[APPS.name])
+    del row["difficulty"], row["starter_code"]
+    row["metadata"] = json.dumps({"difficulty": "competition", "url": "nowhere"})
+    (problem,) = task.problems({SAMPLE.name: lines(row)})
+    assert (problem.group, problem.facts["starter"]) == ("competition", "")
+    with pytest.raises(DataError, match="no 'difficulty'"):
+        task.problems({SAMPLE.name: lines({**row, "metadata": "{}"})})
+
+
+def test_a_sample_of_apps_is_not_set_beside_published_scores():
+    assert Apps(source=APPS).declaration.published
+    assert not Apps(source=SAMPLE).declaration.published
+    assert Apps(source=SAMPLE, zero_shot=True).declaration.name == "apps-sample-0-shot"
 
 
 def test_apps_zero_shot_is_the_prompt_of_figure_14():

@@ -118,6 +118,13 @@ def test_a_context_too_short_for_any_length_is_refused():
         KeyRetrieval().measure(model(512), {}, quiet)
 
 
+def test_lengths_beyond_the_context_are_left_out_and_said_to_be():
+    task = KeyRetrieval()
+    assert task.left_out(1024).startswith("lengths of 2,000, 4,000, 8,000, 16,000, 24,000 tokens")
+    assert "24,000 tokens: the model's context has 16,384" in task.left_out(16_384)
+    assert task.left_out(100_000) == ""
+
+
 def test_filler_without_text_is_refused():
     with pytest.raises(DataError, match="no text"):
         KeyRetrieval(filler=FILLER).measure(model(2000), {FILLER.name: b""}, quiet)

@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from quipu.evals.registry import find
     from quipu.evals.runner.run import run as run_task
     from quipu.evals.runner.settings import Settings
+    from quipu.evals.task import Bounded
     from quipu.sandbox.judge import open_judge
 
     tasks = find(args.tasks)
@@ -107,6 +108,9 @@ def run(args: argparse.Namespace) -> int:
                     ),
                 )
             print(line(scores), flush=True)
+            if isinstance(task, Bounded) and (missing := task.left_out(llm.info.context)):
+                told = f"{task.declaration.name}: left out: {missing}"
+                Console(stderr=True).print(told, highlight=False)
     Console(stderr=True).print(
         f"quipu eval report {folder}   says more", style="dim", highlight=False
     )

@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from quipu.evals.data import data_folder
     from quipu.evals.scorecard import documents, page
     from quipu.evals.scorecard.plan import parts
+    from quipu.evals.task import Bounded
 
     texts = documents.own(args.documents) if args.documents else documents.sample(None)
     left_out: dict[str, str] = {}
@@ -80,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
                 Console(stderr=True).print(f"{declared.name}: left out: {error}", highlight=False)
                 continue
             print(line(scores), flush=True)
+            if isinstance(part.task, Bounded) and (why := part.task.left_out(llm.info.context)):
+                left_out[f"{declared.title}, in part"] = why
     settings = f"model {name}, {llm.info.context:,} tokens of context; Quipu {quipu.__version__}"
     source = f"the user's {len(texts)}" if args.documents else f"{len(texts)} of RepoBench's sample"
     said = (

@@ -26,6 +26,7 @@ class Part:
 _ASKED: dict[str, tuple[int, int, int]] = {
     "humaneval": (0, 0, 256),
     "humaneval-plus": (0, 0, 256),
+    "humaneval-plus-mini": (0, 0, 256),
     "mbpp": (50, 20, 160),
     "mbpp-plus": (100, 0, 256),
     **{f"multipl-e-{name}": (25, 0, 192) for name in NAMES},
@@ -41,6 +42,7 @@ _ASKED: dict[str, tuple[int, int, int]] = {
     "cruxeval-*": (40, 5, 48),
     "gsm8k": (50, 0, 160),
     "apps": (20, 5, 256),
+    "apps-sample": (0, 5, 256),
     "key-retrieval": (0, 0, 0),
     "perplexity": (0, 0, 0),
 }

@@ -10,7 +10,9 @@ The data is the user's: one JSON line per problem with `id`, `question`, `soluti
 `input_output`, `difficulty` and `starter_code`, as the data set's own JSON lines have them
 (`solutions` and `input_output` as JSON in a string). A problem with `fn_name` calls that function,
 or that method of `Solution`, with every input; one without is a program that reads standard input
-and whose output must have the same words in the same lines.
+and whose output must have the same words in the same lines. A folder for each problem, as the data
+set's own archive has them, does as well: `question.txt`, `solutions.json`, `input_output.json`,
+`metadata.json` with the difficulty, and `starter_code.py` for some.
 """
 
 import inspect
@@ -40,7 +42,13 @@ from quipu.text.chat import Message
 
 SHOTS = 2
 LEVELS = ("introductory", "interview", "competition")
-_KEYS = ("id", "question", "solutions", "input_output", "difficulty", "starter_code")
+_KEYS = ("id", "question", "solutions", "input_output")
+TEST = Source(path="apps/test.jsonl", sha256="", licence="MIT")
+SAMPLE = Source(  # five problems that the data set has for training
+    path="apps/sample",
+    sha256="03b252dee7b80f2c846e6d37946eb8387d5853f8d5de7da872547525857ed47b",
+    licence="MIT",
+)
 _FENCED = re.compile(r"```(?:python|py)?[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _STDIN, _CALL = "read from and write to standard IO", "use the provided function signature"
 _LIMITS = Limits(cpu_s=30)  # of all tests of a problem; the data set gives 4 s for each
@@ -74,16 +82,19 @@ class Apps:
         chat = "zero-shot chat, the prompt of the paper's figure 14, answers between ``` fences"
         shots = "two-shot (the file's first two problems), Q: and A:, code between ''' quotes"
         stop = () if self.zero_shot else ("\n'''", "\nQ:")
+        sample = self.source == SAMPLE
+        parts = ["apps", "sample" if sample else "", "0-shot" if self.zero_shot else ""]
+        title = "APPS, sample of 5 training problems" if sample else "APPS"
         return Declaration(
-            name="apps-0-shot" if self.zero_shot else "apps",
-            title="APPS, zero-shot" if self.zero_shot else "APPS",
+            name="-".join(part for part in parts if part),
+            title=f"{title}{', zero-shot' if self.zero_shot else ''}",
             protocol=f"{chat if self.zero_shot else shots}; all tests of a problem must hold",
             source=f"arXiv 2308.12950, table {15 if self.zero_shot else 3}",
             measure="pass@k",
             decoding=Decoding(max_tokens=1024, temperature=0.6, top_p=0.95, samples=200, stop=stop),
             data=(self.source,),
             ks=(5, 10, 100),
-            published=self._published(),
+            published=() if sample else self._published(),
         )
 
     def _published(self) -> tuple[Published, ...]:
@@ -120,19 +131,21 @@ class Apps:
         try:
             tests = json.loads(str(row["input_output"]) or "{}")
             solutions = json.loads(str(row["solutions"]) or "[]")
-        except ValueError as error:
+            about = {**json.loads(str(row.get("metadata", "{}"))), **row}
+            level = str(about["difficulty"])
+        except (ValueError, KeyError) as error:
             raise DataError(
                 f"benchmark file {self.source.name}, problem {row['id']}",
-                got=error,
-                allowed="input_output and solutions as JSON in a string",
+                got=f"no {error}" if isinstance(error, KeyError) else error,
+                allowed="input_output and solutions as JSON in a string, and a difficulty",
             ) from error
         facts = {
             "question": row["question"],
-            "starter": row["starter_code"],
+            "starter": row.get("starter_code", ""),
             "tests": tests,
             "solution": solutions[0].strip() if solutions else "",
         }
-        return Problem(id=f"APPS/{row['id']}", facts=facts, group=str(row["difficulty"]))
+        return Problem(id=f"APPS/{row['id']}", facts=facts, group=level)
 
     def prompt(self, problem: Problem) -> Prompt:
         facts = problem.facts

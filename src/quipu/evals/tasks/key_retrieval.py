@@ -82,7 +82,7 @@ _BODIES = (
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRetrieval:
-    """Implements `Measured`."""
+    """Implements `Measured` and `Bounded`."""
 
     lengths: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000, 16_000, 24_000)
     places: tuple[float, ...] = PLACES
@@ -96,7 +96,8 @@ class KeyRetrieval:
             name="key-retrieval-own-filler" if self.filler else "key-retrieval",
             title="Key retrieval by length and place",
             protocol=f"{self.examples} examples for each length (tokens of the model) and place;"
-            f" filler: {kind}; greedy; the answer's first number",
+            f" filler: {kind}; greedy; the answer's first number; lengths that a model has no room"
+            " for are left out",
             source=PAPER,
             measure="mean",
             decoding=Decoding(max_tokens=_ANSWER_TOKENS),
@@ -118,8 +119,8 @@ class KeyRetrieval:
     def measure(
         self, llm: LLM, files: Mapping[str, bytes], told: Callable[[int, int], None]
     ) -> Mapping[str, float]:
-        room = llm.info.context - _ANSWER_TOKENS - 1
-        cells = [(n, place) for n in self.lengths if n <= room for place in self.places]
+        fitting = [n for n in self.lengths if _fits(n, llm.info.context)]
+        cells = [(length, place) for length in fitting for place in self.places]
         if not cells:
             raise AbilityError(
                 f"model {llm.info.name} has too short a context for key retrieval",
@@ -140,6 +141,12 @@ class KeyRetrieval:
             found[cell(length, place)] = 100 * right / self.examples
         return found
 
+    def left_out(self, context: int) -> str:
+        lengths = [f"{n:,}" for n in self.lengths if not _fits(n, context)]
+        if not lengths:
+            return ""
+        return f"lengths of {', '.join(lengths)} tokens: the model's context has {context:,}"
+
     def _texts(self, files: Mapping[str, bytes]) -> Sequence[str]:
         if self.filler is None:
             return ()
@@ -148,6 +155,10 @@ class KeyRetrieval:
         if not any(text.strip() for text in texts):
             raise DataError(f"filler {name}", got="no text", allowed='lines {"text": …}')
         return [text for text in texts if text.strip()]
+
+
+def _fits(length: int, context: int) -> bool:
+    return length + _ANSWER_TOKENS + 1 <= context
 
 
 def cell(length: int, place: float) -> str:
