@@ -31,6 +31,7 @@ class Confinement(NamedTuple):  # dataclasses bring a megabyte of modules into e
     user: int | None  # to become, if this one is root
     environment: dict[str, str]  # its own
     rules: int | None  # a Landlock ruleset
+    devices: tuple[str, ...]  # that it allows to be written to
     filtering: bytes | None  # a seccomp program, if the worker is not under it already
 
 
@@ -61,6 +62,8 @@ def become(
         if _libc.capset(_CAPABILITIES, bytes(24)):
             raise OSError("capset")
         if confinement.rules is not None:
+            if confinement.user is None:
+                _keep_to_folder(confinement.devices)
             landlock.restrict(confinement.rules)
             os.close(confinement.rules)
         if confinement.filtering is not None:
@@ -75,6 +78,13 @@ def become(
         os.write(word, f"{type(error).__name__}: {error}".encode()[:200])
         os._exit(127)
     _run_warm(command["words"][1:], job, code, word)
+
+
+def _keep_to_folder(devices: tuple[str, ...]) -> None:
+    """No writing but in the working folder: the one above it may be this user's own."""
+    rules = landlock.ruleset(["/"], [os.getcwd()], devices)
+    landlock.restrict(rules)
+    os.close(rules)
 
 
 def never_again() -> None:

@@ -111,7 +111,8 @@ def set_up(settings: dict[str, Any]) -> Confinement:
             seccomp.install(filtering)
             filtering = None
     # A Python in a closed home folder is out of another user's reach.
-    user = settings["user"] if root and (alone or not _closed(sys.base_prefix)) else None
+    possible = root and "user" in wanted and (alone or not _closed(sys.base_prefix))
+    user = settings["user"] if possible else None
     if user is not None:
         layers.append("user")
     return Confinement(
@@ -121,6 +122,7 @@ def set_up(settings: dict[str, Any]) -> Confinement:
         user=user,
         environment=settings["environment"],
         rules=rules,
+        devices=tuple(settings["devices"]),
         filtering=filtering,
     )
 
