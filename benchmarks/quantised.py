@@ -1,10 +1,10 @@
 """What weights of 8 and 4 bits cost in perplexity and save in bytes.
 
-    python benchmarks/quantised.py [--model PATH] [--backend native|torch] [--parts N]
+    python benchmarks/quantised.py --corpus FOLDER [--model PATH] [--files N]
 
-Perplexity by token, left to right, each part on its own, on held-out parts of the recipe that made
-the embedded model (run it where the recipe's sources are installed in the same versions). Parts of
-the standard library are left out, because weights of 4 bits are fitted to its files.
+Perplexity by token, left to right, each file on its own up to the model's context, on Python that
+was held out of a corpus (quipu data build). Weights of 4 bits are fitted to files of the standard
+library: hold out something else.
 """
 
 import argparse
@@ -14,20 +14,27 @@ from pathlib import Path
 
 from quipu.checkpoint import convert, open_checkpoint
 from quipu.checkpoint.conversion import Rounding
-from quipu.cli.recipes import find_recipe
-from quipu.data.packing import Part
+from quipu.data.tokens.reading import TokenShards
 from quipu.llm import load, model_path
 from quipu.quantise import calibrated_on
-from quipu.train.loop import Corpus
-from quipu.train.recipe import TrainRecipe
+from quipu.text.tokenizer import Tokenizer
+
+GROUP = "held-out-python"
 
 
-def perplexity(path: Path, backend: str, parts: list[Part]) -> float:
-    """Of all tokens but those that begin a part."""
+def held_out(corpus: Path, most: int) -> list[str]:
+    """Texts of the first held-out files."""
+    shards = TokenShards.open(corpus / "tokens")
+    tokenizer, group = Tokenizer.load(shards.folder), shards.group(GROUP)
+    return [tokenizer.decode(group.ids(i).tolist()) for i in range(min(most, len(group.documents)))]
+
+
+def perplexity(path: Path, backend: str, texts: list[str]) -> float:
+    """Of all tokens but those that begin a text."""
     nats, count = 0.0, 0
     with load(path, backend) as llm:
-        for part in parts:
-            ids = [llm.tokenizer.bos_id or 0, *llm.tokenizer.encode(part.text)]
+        for text in texts:
+            ids = [llm.tokenizer.bos_id or 0, *llm.tokenizer.encode(text)]
             scores = llm.score(ids[: llm.info.context])
             nats -= float(scores.sum())
             count += len(scores)
@@ -38,12 +45,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model")
     parser.add_argument("--backend", default="native", choices=("native", "torch"))
-    parser.add_argument("--parts", type=int, default=10**9, help="held-out parts to read at most")
-    parser.add_argument("--recipe", default="quipu_recipes.embedded:installed_python")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--files", type=int, default=10**9, help="held-out files to read at most")
     args = parser.parse_args()
     source = model_path(args.model)
-    held = Corpus.read(find_recipe(args.recipe, TrainRecipe)).validation
-    held = [part for part in held if not part.id.startswith("stdlib/")][: args.parts]
+    held = held_out(args.corpus, args.files)
     opened = open_checkpoint(source)
     ways: list[tuple[str, str | None, Rounding | None]] = [
         ("as it is", None, None),
@@ -51,7 +57,7 @@ def main() -> None:
         ("int4, rounded", "q4_0", None),
         ("int4, fitted", "q4_0", calibrated_on(opened, None)),
     ]
-    print(f"{len(held)} parts, backend {args.backend}")
+    print(f"{len(held)} files, backend {args.backend}")
     first = None
     with tempfile.TemporaryDirectory() as folder:
         for name, dtype, rounding in ways:
