@@ -94,7 +94,11 @@ def _(
     bounds: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     del by_out_THE, out_THE, normaliser_TH, bounds
-    return tuple(x.new_empty(x.shape) for x in (q_THE, k_TKE, v_TKE))  # type: ignore[return-value]
+    return (
+        q_THE.new_empty(q_THE.shape),
+        k_TKE.new_empty(k_TKE.shape),
+        v_TKE.new_empty(v_TKE.shape),
+    )
 
 
 def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def _pictures(curves: Sequence[Curves]) -> list[tuple[str, str, Draw]]:
         set() if measured else {"MFU"}
     )
     return [
-        (title, about, lambda axes, draw=draw: _drawn(axes, draw, curves))  # type: ignore[misc]
+        (title, about, partial(_drawn, draw=draw, curves=curves))
         for title, about, draw in found
         if title not in left_out
     ]

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,7 @@ def _processes(parser: argparse.ArgumentParser) -> None:
 def pack(args: argparse.Namespace) -> int:
     """Pack; each piece and its size on stdout."""
     try:
-        import pyarrow  # noqa: F401 - the texts are parquet
-
+        import_module("pyarrow")  # the texts are parquet
         from quipu.data.corpus.executors.local import LocalExecutor
         from quipu.data.corpus.packs import pack as packed
     except ModuleNotFoundError as error:
