@@ -1,24 +1,18 @@
-"""What a forked child does to itself before it runs a program: every layer, then the program."""
+"""What a forked child does to itself before it runs anything: every layer."""
 
-import atexit
 import ctypes
-import linecache
+import math
 import os
 import resource
 import signal
 import struct
-import sys
-import traceback
-import types
-from types import CodeType
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from quipu.sandbox import landlock, seccomp
-from quipu.sandbox.apart import TESTS, judge
 
 _NO_NEW_PRIVS = 38  # prctl
 _CAPABILITIES = struct.pack("<Ii", 0x20080522, 0)  # of this process, none of which it keeps
-COMPLETE = b"+"  # the stub's word: the last statement has run
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -35,17 +29,41 @@ class Confinement(NamedTuple):  # dataclasses bring a megabyte of modules into e
     filtering: bytes | None  # a seccomp program, if the worker is not under it already
 
 
-def become(
+def started(
     command: dict[str, Any],
     confinement: Confinement,
-    job: dict[str, Any],
-    ends: tuple[int, int, int, int],
-    code: CodeType | None,
+    environment: Mapping[str, str],
+    given: int,
+    run: Callable[[int], NoReturn] | None,
+) -> tuple[int, tuple[int, int, int]]:
+    """Fork a confined child with `given` as its stdin, which is closed here.
+
+    Returns its number, and descriptors to read: its stdout, its stderr, its word. `run` is called
+    in it with a descriptor for its word; None: the command is executed.
+    """
+    pipes = [os.pipe() for _ in range(3)]
+    ends, theirs = zip(*pipes, strict=True)
+    child = os.fork()
+    if child == 0:
+        try:
+            _become(command, confinement, environment, (given, *theirs), run)
+        finally:
+            os._exit(127)
+    for end in (given, *theirs):
+        os.close(end)
+    return child, ends
+
+
+def _become(
+    command: dict[str, Any],
+    confinement: Confinement,
+    environment: Mapping[str, str],
+    ends: tuple[int, ...],
+    run: Callable[[int], NoReturn] | None,
 ) -> NoReturn:
     """Turn this process, just forked, into the command. `ends`: stdin, stdout, stderr, the word.
 
-    `code` is that of a plain program with its tests. Trouble before the program runs is told
-    through the word, which an exec closes.
+    Trouble before the program runs is told through the word, which an exec closes.
     """
     *streams, word = ends
     try:
@@ -69,15 +87,15 @@ def become(
         if confinement.filtering is not None:
             seccomp.install(confinement.filtering)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        if not command["warm"]:
-            os.execvpe(command["words"][0], command["words"], job["environment"])
-        if job["environment"] != confinement.environment:
+        if run is None:
+            os.execvpe(command["words"][0], command["words"], environment)
+        if environment != confinement.environment:
             os.environ.clear()
-            os.environ.update(job["environment"])
+            os.environ.update(environment)
     except BaseException as error:
         os.write(word, f"{type(error).__name__}: {error}".encode()[:200])
         os._exit(127)
-    _run_warm(command["words"][1:], job, code, word)
+    run(word)
 
 
 def _keep_to_folder(devices: tuple[str, ...]) -> None:
@@ -101,7 +119,7 @@ def _close_all_but(rules: int | None) -> None:
 
 def _limit(command: dict[str, Any]) -> None:
     limits = command["limits"]
-    cpu_s = int(limits["cpu_s"]) + 1  # a backstop: the worker looks at finer times
+    cpu_s = math.ceil(limits["cpu_s"]) + 1  # a backstop: the worker looks at finer times
     bounds = {
         resource.RLIMIT_CPU: (cpu_s, cpu_s + 1),
         resource.RLIMIT_FSIZE: (limits["file_bytes"],) * 2,
@@ -113,67 +131,3 @@ def _limit(command: dict[str, Any]) -> None:
         bounds[resource.RLIMIT_AS] = (limits["memory_bytes"],) * 2
     for which, (soft, hard) in bounds.items():
         resource.setrlimit(which, (soft, hard))
-
-
-def _run_warm(
-    words: tuple[str, ...], job: dict[str, Any], code: CodeType | None, word: int
-) -> NoReturn:
-    """Run a Python file as `python FILE` would, in this interpreter.
-
-    The file of a program with tests is not there: it would tell what they expect.
-    """
-    status, name, apart = 1, words[0], job["apart"]
-    try:
-        sys.argv[:] = words
-        sys.path[:] = [os.getcwd(), *(p for p in sys.path if "quipu" not in p)]
-        if apart is not None and code is None:
-            judge(**apart)
-        else:
-            if code is None:
-                with open(name, "rb") as file:
-                    code = compile(file.read(), name, "exec")
-            module = types.ModuleType("__main__")
-            module.__dict__.update(__file__=name, __builtins__=__builtins__)
-            sys.modules["__main__"] = module
-            exec(code, module.__dict__)
-        status = 0
-    except SystemExit as leaving:
-        word, status = -1, _exit_code(leaving.code)
-    except BaseException as error:
-        word = -1
-        _print(error, name, job["files"][name] if apart else None)
-    _finish()
-    if word >= 0:
-        os.write(word, COMPLETE)
-    os._exit(status)
-
-
-def _print(error: BaseException, name: str, source: bytes | None) -> None:
-    """Print an exception with the program's own lines and those of its tests, no others."""
-    if source is not None:
-        text = source.decode(errors="replace")
-        linecache.cache[name] = (len(source), None, text.splitlines(keepends=True), name)
-    inside = error.__traceback__
-    while inside is not None and inside.tb_frame.f_code.co_filename not in (name, TESTS):
-        inside = inside.tb_next
-    traceback.print_exception(type(error), error, inside)
-
-
-def _exit_code(code: object) -> int:
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 0xFF
-    print(code, file=sys.stderr)
-    return 1
-
-
-def _finish() -> None:
-    """What an interpreter does at its end that others can see."""
-    threading = sys.modules.get("threading")  # only a program that uses it has it
-    ends = [threading._shutdown] if threading else []
-    for step in (*ends, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
-        try:
-            step()
-        except BaseException:
-            traceback.print_exc()

@@ -12,9 +12,10 @@ import builtins
 import importlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 # fmt: off
 _NAMES = frozenset((
@@ -69,20 +70,43 @@ _INNER = frozenset((
     ast.FunctionDef, ast.Lambda, ast.ClassDef,
     ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
 ))  # fmt: skip
-_LEAVES = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop, ast.Constant)
 # Those with `finally` too: the compiler copies such blocks, one within the other without bound.
 _REFUSED = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Match)
 
+_LEAVES = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop, ast.Constant)
+# Fields that can hold more than leaves, names and numbers, of all nodes but leaves.
+_FIELDS = {
+    kind: tuple(name for name in kind._fields if name not in ("ctx", "op", "ops", "id", "attr"))
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST) and not issubclass(kind, _LEAVES)
+}
 
-def plain(program: str) -> bool:
-    """Whether the program may run in one process with its tests. Nothing of it runs here."""
+
+class Plain(NamedTuple):
+    """A plain program as it was read."""
+
+    tree: ast.Module
+    modules: frozenset[str]  # that it imports
+
+
+def plain(program: str) -> Plain | None:
+    """What was read, if the program may run in one process with its tests; nothing of it runs."""
     if len(program) > _LONGEST:
-        return False
+        return None
     try:
-        _Reading(ast.parse(program), imports="import" in program)
+        tree = ast.parse(program)
+        return Plain(tree, _Reading(tree, imports="import" in program).imported)
     except (_NotPlainError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
+        return None
+
+
+@lru_cache
+def offered(module: str) -> frozenset[str]:
+    """Names that a plain program can have of one of those modules."""
+    if _MODULES[module] != _ALL:
+        return frozenset(_MODULES[module].split())
+    found = vars(importlib.import_module(module)).items()
+    return frozenset(n for n, value in found if n[0] != "_" and not isinstance(value, ModuleType))
 
 
 class _NotPlainError(Exception):
@@ -99,11 +123,12 @@ class _Reading:
 
     def __init__(self, tree: ast.Module, *, imports: bool) -> None:
         self._modules: dict[str, str] = {}  # modules by the names that they have here
-        self._imported: set[str] = set()  # names of what came out of modules
+        self._names: set[str] = set()  # of what came out of modules
+        self._used: set[str] = set()  # modules
         self._defined: set[str] = set()  # functions and classes of the module
         self._bound: list[str] = []  # names that the module binds, as often as it does
         self._compared: set[int] = set()  # nodes `type` that stand in a comparison
-        for node in ast.walk(tree) if imports else ():
+        for node in _statements(tree) if imports else ():
             if isinstance(node, ast.Import):
                 self._import(node)
             elif isinstance(node, ast.ImportFrom):
@@ -113,6 +138,7 @@ class _Reading:
         again = [name for name in self._bound if name in self._defined]
         _need(len(again) == len(set(again)))
         _need(not self._modules.keys() & set(self._bound))
+        self.imported = frozenset(self._used)
 
     def _read(self, node: ast.AST, *, inner: bool) -> None:
         kind = type(node)
@@ -122,10 +148,10 @@ class _Reading:
         if isinstance(node, ast.Attribute) and self._module_of(node):
             return
         below = inner or kind in _INNER
-        for name in kind._fields:
-            value = getattr(node, name, None)
-            for child in value if isinstance(value, list) else (value,):
-                if isinstance(child, ast.AST) and not isinstance(child, _LEAVES):
+        for name in _FIELDS[kind]:
+            value: Any = getattr(node, name, None)
+            for child in value if type(value) is list else (value,):
+                if type(child) in _FIELDS:
                     self._read(child, inner=below)
 
     def _bind(self, name: str, inner: bool = False) -> None:
@@ -161,7 +187,7 @@ class _Reading:
         name = node.attr
         module = self._module_of(node)
         if module:
-            _need(isinstance(node.ctx, ast.Load) and _offered(module, name))
+            _need(isinstance(node.ctx, ast.Load) and name in offered(module))
             return
         _need(name == "__init__" or not name.startswith("_"))
         _need(not name.startswith(_FRAMES) and name != "format_map")
@@ -169,7 +195,9 @@ class _Reading:
             text = node.value.value if isinstance(node.value, ast.Constant) else None
             _need(isinstance(text, str) and not _LOOKS_UP.search(text))
         if not isinstance(node.ctx, ast.Load):
-            _need(_root(node) not in self._imported)
+            _need(_root(node) not in self._names and _root(node) not in self._modules)
+        # Classes of modules keep what is registered with them.
+        _need(name != "register" or not self._used)
 
     def _compare(self, node: ast.Compare, _inner: bool) -> None:
         """`type(x)` may be compared: called, what it gives makes classes."""
@@ -201,20 +229,22 @@ class _Reading:
         for alias in node.names:
             name = alias.asname or alias.name
             _need(alias.name in _MODULES)
+            self._used.add(alias.name)
             _need(self._modules.setdefault(name, alias.name) == alias.name)
             _need(name == alias.name or name not in _BUILTINS | sys.stdlib_module_names)
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         module = str(node.module)
         _need(node.level == 0 and module in _MODULES)
+        self._used.add(module)
         for alias in node.names:
             if alias.name == "*":
                 _need(_MODULES[module] == _ALL or module in ("typing", "collections"))
                 continue
             name = alias.asname or alias.name
-            _need(_offered(module, alias.name))
+            _need(alias.name in offered(module))
             _need(name == alias.name or name not in _BUILTINS | sys.stdlib_module_names)
-            self._imported.add(name)
+            self._names.add(name)
 
     _CHECKS: ClassVar[dict[type[ast.AST], Callable[["_Reading", Any, bool], None]]] = {
         ast.Name: _name,
@@ -232,12 +262,16 @@ class _Reading:
     }
 
 
-def _offered(module: str, name: str) -> bool:
-    """Whether a program may use a name of a module."""
-    if _MODULES[module] != _ALL:
-        return name in _MODULES[module].split()
-    value = getattr(importlib.import_module(module), name, None)
-    return not name.startswith("_") and not isinstance(value, ModuleType)
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """All statements of a program."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        for name in ("body", "handlers", "orelse"):  # `finally` and `match` are refused
+            below = getattr(node, name, ())
+            if type(below) is list:  # a conditional expression has no lists
+                yield from below
+                waiting += below
 
 
 def _root(node: ast.expr) -> str:

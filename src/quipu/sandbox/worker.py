@@ -18,12 +18,15 @@ import stat
 import struct
 import sys
 import warnings
+from functools import partial
 from types import CodeType
 from typing import Any
 
 from quipu.sandbox import children, landlock, namespaces, seccomp
-from quipu.sandbox.confine import Confinement, become, never_again
+from quipu.sandbox.confine import Confinement, never_again, started
+from quipu.sandbox.lasting import Host
 from quipu.sandbox.plain import plain
+from quipu.sandbox.running import run_once
 
 # What solutions import most; a fork has them for nothing. Not threading and random, which do things
 # of their own after each fork, and not what is large: every page and mapping costs every fork.
@@ -61,17 +64,23 @@ def main() -> None:
 
 def serve(link: socket.socket, confinement: Confinement) -> None:
     """Run what is sent, one program after the other; nothing of one is left for the next."""
+    host = Host(confinement)
     _lay(confinement)
     while (job := receive(link)) is not None:
         try:
-            answer = run(job, confinement)
+            answer = host.run(job)
+            if answer is None:
+                host.end()
+                answer = run(job, confinement)
         except OSError as error:
+            host.end()
             answer = {"status": "sandbox_error", "detail": str(error)}
-        finally:
+        if not host.lasts:
             children.end_all(confinement.alone)
             _empty(confinement.scratch)
         send(link, answer)
-        _lay(confinement)
+        if not host.lasts:
+            _lay(confinement)
 
 
 def set_up(settings: dict[str, Any]) -> Confinement:
@@ -223,28 +232,16 @@ def _run_command(
     code: CodeType | None,
     last: bool,
 ) -> dict[str, Any]:
-    ends = [os.pipe() for _ in range(3)]  # stdout, stderr, a word from the stub
-    (out, out_w), (err, err_w), (word, word_w) = ends
+    run = partial(run_once, command["words"][1:], job, code) if command["warm"] else None
     given = _given(job["stdin"] if last else b"")
+    child, ends = started(command, confinement, job["environment"], given, run)
     try:
-        child = os.fork()
-        if child == 0:
-            try:
-                become(command, confinement, job, (given, out_w, err_w, word_w), code)
-            finally:
-                os._exit(127)
-        for end in (out_w, err_w, word_w):
-            os.close(end)
-        ends = [(out, -1), (err, -1), (word, -1)]
         return children.watch(
-            child, (out, err, word), command["limits"], job["complete"] and last, confinement.alone
+            child, ends, command["limits"], job["complete"] and last, confinement.alone
         )
     finally:
-        os.close(given)
-        for pair in ends:
-            for end in pair:
-                if end >= 0:
-                    os.close(end)
+        for end in ends:
+            os.close(end)
 
 
 def _given(data: bytes) -> int:
