@@ -1,7 +1,8 @@
 """Our own small models: code and infilling, then long context, then Python with exercises.
 
     60m   50M matrix parameters, 755M tokens: 3e17 FLOPs, half an hour of one H200
-    6m    for processors: fp32, short rows, a small vocabulary (build its corpus with vocab=4096)
+    6m    for processors: fp32, short rows, a small vocabulary (give the corpus tokenizer=, the
+          folder of an older 6m, or vocab=4096); code.start= goes on from older weights
 
 The order differs from Code Llama's Python models, which get their context last: here the last
 stage is the one in which the learning rate ends, and it shall end on what is asked of the model.
@@ -30,7 +31,8 @@ class Size:
     tokens: int
     batch_tokens: int
     row_tokens: int
-    long_tokens: int  # of a row at last
+    long_tokens: int  # of a row in the stage of long context: what the model is made for
+    last_row_tokens: int  # in the stage after it
     optimisation: Optimisation
     dtype: str
     warmup_steps: int
@@ -43,6 +45,7 @@ FAMILY = {
         batch_tokens=2**18,
         row_tokens=1_024,
         long_tokens=16_384,
+        last_row_tokens=16_384,
         # Muon is scaled to AdamW's updates: 0.02 on its author's scale, for matrices of this width,
         # is lr * 0.2 * sqrt(640), so 4e-3. 3e-3 is what OLMo's ladder has for AdamW.
         # The corpus is read several times: more decay than the usual 0.1 (arXiv 2509.14786).
@@ -52,10 +55,11 @@ FAMILY = {
     ),
     "6m": Size(
         model=replace(SIZES["quipu-6m"], context=512),
-        tokens=13_000_000,
-        batch_tokens=4_096,  # in so short a run it is steps that are scarce
+        tokens=12_000_000,  # an hour and a half of two cores
+        batch_tokens=8_192,  # in so short a run it is steps that are scarce
         row_tokens=512,
-        long_tokens=1_024,
+        long_tokens=16_384,
+        last_row_tokens=4_096,  # a third of the time that the longest take
         optimisation=Optimisation(matrix_lr=4e-3, other_lr=2e-3),
         dtype="float32",  # many processors have no bf16
         warmup_steps=50,
@@ -66,7 +70,7 @@ FAMILY = {
 def code(size: str = "60m", tokens: int = 0) -> TrainRecipe:
     """Code with infilling; `tokens` of the whole chain, 0 for the size's own."""
     how = _size(size)
-    recipe = _stage("code", how, _tokens(how, tokens, 1 - LONG - PYTHON))
+    recipe = _stage("code", how, _tokens(how, tokens, 1 - LONG - PYTHON, how.batch_tokens))
     # The rate stays at its peak: the stages that follow bring it down.
     return replace(
         recipe, learning_rate=LearningRate(warmup_steps=how.warmup_steps, decay=0.1, floor=0.5)
@@ -76,12 +80,14 @@ def code(size: str = "60m", tokens: int = 0) -> TrainRecipe:
 def long_context(size: str = "60m", tokens: int = 0) -> TrainRecipe:
     """Longer rows of whole packages in import order, at theta 1e6."""
     how = _size(size)
-    recipe = _stage("long", how, _tokens(how, tokens, LONG))
+    batch_tokens = max(how.batch_tokens, how.long_tokens)
+    recipe = _stage("long", how, _tokens(how, tokens, LONG, batch_tokens))
     sources = tuple(
         replace(source, packages=source.group == "python") for source in recipe.data.sources
     )
     return replace(
         _longer(recipe, how),
+        batch_tokens=batch_tokens,
         data=replace(recipe.data, sources=sources, row_tokens=how.long_tokens, seed=1),
         optimisation=_slower(how, 0.5),  # where the code stage left it
         learning_rate=LearningRate(warmup_steps=5, decay=0.1, floor=0.8),
@@ -89,9 +95,9 @@ def long_context(size: str = "60m", tokens: int = 0) -> TrainRecipe:
 
 
 def python(size: str = "60m", tokens: int = 0) -> TrainRecipe:
-    """Python with exercises, half of it at the length that the model now has."""
+    """Python with exercises, a sixth of the Python as whole packages."""
     how = _size(size)
-    recipe = _stage("python", how, _tokens(how, tokens, PYTHON))
+    recipe = _stage("python", how, _tokens(how, tokens, PYTHON, how.batch_tokens))
     sources = (
         # Exercises are short and alike: 30 % is within what others found to help, not to overfit.
         Source(group="python", weight=0.50),
@@ -102,7 +108,7 @@ def python(size: str = "60m", tokens: int = 0) -> TrainRecipe:
     )
     return replace(
         _longer(recipe, how),
-        data=replace(recipe.data, sources=sources, row_tokens=how.long_tokens, seed=2),
+        data=replace(recipe.data, sources=sources, row_tokens=how.last_row_tokens, seed=2),
         optimisation=_slower(how, 0.4),
         learning_rate=LearningRate(warmup_steps=5, decay=1.0, floor=0.02),
     )
@@ -146,9 +152,9 @@ def _slower(how: Size, factor: float) -> Optimisation:
     return replace(peak, matrix_lr=peak.matrix_lr * factor, other_lr=peak.other_lr * factor)
 
 
-def _tokens(how: Size, tokens: int, share: float) -> int:
-    steps = round((tokens or how.tokens) * share / how.batch_tokens)
-    return max(1, steps) * how.batch_tokens
+def _tokens(how: Size, tokens: int, share: float, batch_tokens: int) -> int:
+    steps = round((tokens or how.tokens) * share / batch_tokens)
+    return max(1, steps) * batch_tokens
 
 
 def _size(size: str) -> Size:

@@ -24,6 +24,7 @@ def size(monkeypatch):
         batch_tokens=256,
         row_tokens=64,
         long_tokens=128,
+        last_row_tokens=128,
         optimisation=Optimisation(),
         warmup_steps=1,
     )
