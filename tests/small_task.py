@@ -31,8 +31,8 @@ from quipu.evals.task import (
     Trial,
 )
 from quipu.llm import LLM
-from quipu.sandbox.judge import Judge, open_judge
-from quipu.sandbox.program import Outcome, Program
+from quipu.sandbox.judge import LocalJudge, open_judge
+from quipu.sandbox.program import Judge, Outcome, Program
 from quipu.text.chat import Message
 
 ROWS = b"".join(json.dumps({"number": n}).encode() + b"\n" for n in range(6))
@@ -185,7 +185,7 @@ def honest(source: str, _again: int) -> str:
 
 def judge(of=honest) -> Judge:
     """A judge that runs nothing."""
-    return Judge(Verdicts(of))
+    return LocalJudge(Verdicts(of))
 
 
 def data(folder: Path) -> Path:

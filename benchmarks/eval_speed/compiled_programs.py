@@ -15,8 +15,8 @@ from pathlib import Path
 from eval_speed.setting import Setting
 
 from quipu.evals.data import data_folder
-from quipu.sandbox.judge import Judge, open_judge, typescript_module
-from quipu.sandbox.program import Limits
+from quipu.sandbox.judge import open_judge, typescript_module
+from quipu.sandbox.program import Judge, Limits
 
 PROGRAMS = "check-vectors/1.5b-base/multipl-e/humaneval-{}-details.json"
 LANGUAGES = {"cpp": "cpp", "ts": "typescript"}
@@ -41,7 +41,6 @@ def measure(setting: Setting) -> str:
             rows.append(f"| {language} | {' | '.join(rates)} | {ratio:.1f} | {GOAL} |")
     finally:
         judge.close()
-        judge.sandbox.close()
     return "\n".join(
         [
             "# Compiled programs judged a minute",

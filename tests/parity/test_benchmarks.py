@@ -16,9 +16,9 @@ from quipu.evals.tasks.apps import Apps
 from quipu.evals.tasks.cruxeval import CruxEval
 from quipu.evals.tasks.multipl_e import MultiplE
 from quipu.evals.tasks.plus import Plus
-from quipu.sandbox.judge import Judge, missing, open_judge
+from quipu.sandbox.judge import missing, open_judge
 from quipu.sandbox.languages import LANGUAGES
-from quipu.sandbox.program import Limits
+from quipu.sandbox.program import Judge, Limits
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 VECTORS = DATA / "check-vectors/1.5b-base"
@@ -63,7 +63,6 @@ def judge() -> Iterator[Judge]:
     opened = open_judge(data=DATA, workers=2)
     yield opened
     opened.close()
-    opened.sandbox.close()
 
 
 def problems(task):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from quipu.sandbox.judge import Judge, missing, open_judge
+from quipu.sandbox.judge import missing, open_judge
 from quipu.sandbox.languages import LANGUAGES
+from quipu.sandbox.program import Judge
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 PROGRAMS = DATA / "check-vectors/1.5b-base/multipl-e"
@@ -41,7 +42,6 @@ def judge() -> Iterator[Judge]:
     opened = open_judge(data=DATA, workers=2)
     yield opened
     opened.close()
-    opened.sandbox.close()
 
 
 def differences(judge: Judge, extension: str, most: int | None) -> tuple[int, list[str]]:

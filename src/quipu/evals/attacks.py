@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quipu.sandbox.judge import Judge
-from quipu.sandbox.program import Apart, Limits
+from quipu.sandbox.program import Apart, Judge, Limits
 
 _LIMITS = Limits(cpu_s=2.0, wall_s=10.0, memory_bytes=512 * 2**20)
 _HONEST = "assert sum(range(10)) == 45\n"

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from quipu.evals.attacks import attacks, stopped
 from quipu.evals.runner.judging import tried
 from quipu.evals.task import Problem, Score, Task, Whole
-from quipu.sandbox.judge import Judge
-from quipu.sandbox.program import Limits
+from quipu.sandbox.program import Judge, Limits
 
 QUICK = 20  # solutions and mutants of each task, spread evenly
 

@@ -5,7 +5,8 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quipu.errors import SandboxError, UsageError
@@ -68,14 +69,43 @@ def required(name: str) -> Language:
     return language
 
 
-class Judge:
-    """Builds and runs whole programs. Safe to call from several threads."""
+def versions(language: str) -> dict[str, str]:
+    """Executables that judge a language, with their versions."""
+    found = {"python": sys.version.split()[0]} if language == "python" else {}
+    for name in LANGUAGES[language].executables:
+        path = shutil.which(name)
+        if path is None:
+            continue
+        option = "-version" if name in ("java", "javac") else "--version"
+        words = subprocess.run([path, option], capture_output=True, env=_plain(), check=False)
+        text = (words.stdout or words.stderr).decode(errors="replace")
+        found[name] = text.partition("\n")[0].strip()
+    return found
+
+
+def _plain() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+
+
+class LocalJudge:
+    """Builds and runs whole programs in a sandbox. Implements `Judge`."""
 
     def __init__(self, sandbox: Sandbox, tools: Tools | None = None) -> None:
+        """`sandbox` is this judge's own from here on."""
         self.sandbox = sandbox
         self.tools = tools or Tools()
         self._checker: TypeScript | None = None
         self._known: dict[str, Language] = {}  # those whose tools have been found
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return self.sandbox.layers
+
+    def require(self, language: str) -> None:
+        self._language(language)
+
+    def versions(self, language: str) -> Mapping[str, str]:
+        return versions(language)
 
     def judge(
         self,
@@ -87,13 +117,7 @@ class Judge:
         complete: bool = False,
         apart: Apart | None = None,
     ) -> Outcome:
-        """The outcome of a program with its tests; exit code 0 has passed.
-
-        `complete`: a Python program must reach its last statement. `apart`: the tests that a Python
-        program ends with, to be kept out of its reach. Raises UsageError for a language
-        that is not one of LANGUAGES, SandboxError if its tools are not installed.
-        """
-        known = self._known.get(language) or self._known.setdefault(language, required(language))
+        known = self._language(language)
         text = source
         if language == "typescript":
             checked = self._checked(source)
@@ -114,9 +138,12 @@ class Judge:
         return _told(known, self.sandbox.run(program))
 
     def close(self) -> None:
-        """End the checkers; the sandbox is its owner's."""
         if self._checker is not None:
             self._checker.close()
+        self.sandbox.close()
+
+    def _language(self, name: str) -> Language:
+        return self._known.get(name) or self._known.setdefault(name, required(name))
 
     def _checked(self, source: str) -> str | Outcome:
         """JavaScript of a TypeScript program, or how it failed."""
@@ -169,10 +196,17 @@ def _compiled_header() -> str | None:
 
 
 def open_judge(
-    *, data: Path | None = None, workers: int = 1, allow_weaker: Sequence[str] = ()
-) -> Judge:
+    *,
+    data: Path | None = None,
+    workers: int = 1,
+    allow_weaker: Sequence[str] = (),
+    bubblewrap: bool = False,
+) -> LocalJudge:
     """A judge over a sandbox of its own that may read the tools. Raises SandboxError."""
     tools = tools_here(data)
     read = [str(Path(tools.header).parent)] if tools.header else []
     read += tools.classpath.split(":") if tools.classpath else []
-    return Judge(LocalSandbox(workers=workers, allow_weaker=allow_weaker, read=read), tools)
+    sandbox = LocalSandbox(
+        workers=workers, allow_weaker=allow_weaker, read=read, bubblewrap=bubblewrap
+    )
+    return LocalJudge(sandbox, tools)

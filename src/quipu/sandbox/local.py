@@ -19,6 +19,7 @@ from quipu.sandbox.worker import receive, send
 
 LAYERS = ("landlock", "seccomp", "rlimits", "namespaces", "user")
 NEEDED = ("landlock", "seccomp", "rlimits")
+BUBBLEWRAP = "bubblewrap"  # the layer that takes the place of "namespaces" if it is asked for
 # What programs may read: runtimes and their libraries; nobody's files.
 SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
@@ -32,6 +33,10 @@ SPARE_S = 30.0  # beyond a program's wall time, before a worker is given up
 _START = (
     "import sys; sys.path.insert(0, sys.argv.pop()); from quipu.sandbox.worker import main; main()"
 )
+# What a worker started by root needs to hide processes, to give its children another user and to
+# take back their files.
+_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_DAC_OVERRIDE",
+                 "CAP_FOWNER", "CAP_KILL")  # fmt: skip
 _FIRST_USER = 61_000  # nobody's, on most machines
 
 
@@ -45,8 +50,10 @@ class LocalSandbox:
         allow_weaker: Sequence[str] = (),
         read: Sequence[str] = (),
         layers: Sequence[str] = LAYERS,
+        bubblewrap: bool = False,
     ) -> None:
-        """Start the workers. `read` are further paths that programs may read.
+        """Start the workers. `read` are further paths that programs may read. `bubblewrap`: bwrap
+        makes the namespaces, for where only it may.
 
         Raises SandboxError on other systems than Linux, and if a layer of NEEDED is missing that
         `allow_weaker` does not name.
@@ -56,10 +63,17 @@ class LocalSandbox:
                 "no sandbox on this system",
                 got=sys.platform,
                 allowed="Linux",
-                remedy="run in a Linux container or WSL, or name a remote sandbox",
+                remedy="run in a Linux container or WSL, or start `quipu eval serve` on a Linux"
+                " machine and give its address with --sandbox",
             )
+        if bubblewrap and shutil.which("bwrap") is None:
+            raise SandboxError("no bubblewrap here", remedy="apt-get install -y bubblewrap")
         self._read = [*SYSTEM, sys.prefix, sys.base_prefix, *read]
         self._layers = tuple(layers)
+        self._needed: tuple[str, ...] = NEEDED
+        if bubblewrap:
+            self._layers = (*(name for name in layers if name != "namespaces"), BUBBLEWRAP)
+            self._needed = (*NEEDED, BUBBLEWRAP)
         self._closed = False
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._numbers = iter(range(_FIRST_USER + os.getpid() % 4096, 2**31))
@@ -118,7 +132,7 @@ class LocalSandbox:
 
     def _check(self, allow_weaker: Sequence[str]) -> None:
         # Landlock does not bound what root may do to rights and owners of files.
-        needed = (*NEEDED, "user") if os.getuid() == 0 else NEEDED
+        needed = (*self._needed, "user") if os.getuid() == 0 else self._needed
         missing = [n for n in needed if n not in self.layers and n not in allow_weaker]
         if missing:
             raise SandboxError(
@@ -142,8 +156,9 @@ class _Worker:
         with theirs:
             options = ["-I", "-S", "-X", "utf8", "-c", _START]
             source = str(Path(__file__).parents[2])
+            wrapped = _wrapped([*read, source], self._scratch) if BUBBLEWRAP in layers else []
             self._process = subprocess.Popen(
-                [sys.executable, *options, str(theirs.fileno()), source],
+                [*wrapped, sys.executable, *options, str(theirs.fileno()), source],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 cwd="/",
@@ -185,6 +200,22 @@ class _Worker:
         self._process.wait()
         with contextlib.suppress(OSError):
             shutil.rmtree(self._scratch)
+
+
+def _wrapped(read: Sequence[str], scratch: str) -> list[str]:
+    """What stands before a command that bubblewrap starts, as number 1 of its namespaces."""
+    words = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    words += ["--die-with-parent", "--as-pid-1", "--proc", "/proc", "--chdir", "/"]
+    for capability in _CAPABILITIES if os.getuid() == 0 else ():
+        words += ["--cap-add", capability]
+    above = {str(folder) for path in read for folder in Path(path).parents}
+    for folder in sorted(above - {"/"}):  # else another user could not pass them
+        words += ["--perms", "0755", "--dir", folder]
+    for path in sorted(read):
+        words += ["--ro-bind-try", path, path]
+    for device in DEVICES:
+        words += ["--dev-bind-try", device, device]
+    return [*words, "--perms", "0755", "--size", str(SCRATCH_BYTES), "--tmpfs", scratch]
 
 
 def _environment(scratch: str) -> dict[str, str]:

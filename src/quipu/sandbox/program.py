@@ -101,3 +101,36 @@ class Sandbox(Protocol):
 
     def close(self) -> None:
         """End all workers. Idempotent."""
+
+
+class Judge(Protocol):
+    """Tells whole programs that pass from others. Safe to call from several threads."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that confine every program."""
+
+    def require(self, language: str) -> None:
+        """Raises UsageError for an unknown language, SandboxError for one without its tools."""
+
+    def versions(self, language: str) -> Mapping[str, str]:
+        """Executables that judge a language, with their versions."""
+
+    def judge(
+        self,
+        language: str,
+        source: str,
+        *,
+        stdin: bytes = b"",
+        limits: Limits | None = None,
+        complete: bool = False,
+        apart: Apart | None = None,
+    ) -> Outcome:
+        """The outcome of a program with its tests; exit code 0 has passed.
+
+        `complete`: a Python program must reach its last statement. `apart`: the tests that a Python
+        program ends with, to be kept out of its reach. Raises what `require` raises.
+        """
+
+    def close(self) -> None:
+        """End what it has started. Idempotent."""

@@ -5,6 +5,7 @@ as its only tie. It never runs a program's code itself. As number 1 of a PID nam
 whatever a program has left with one signal to all; elsewhere it adopts orphans and hunts them down.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -90,7 +91,7 @@ def set_up(settings: dict[str, Any]) -> Confinement:
     """
     layers, libc, scratch = ["rlimits"], ctypes.CDLL(None), settings["scratch"]
     wanted = settings["layers"]
-    root, alone = os.getuid() == 0, False
+    root, alone, hidden = os.getuid() == 0, False, False
     if "namespaces" in wanted:
         namespaces.enter()
         _continue_as_first()
@@ -99,14 +100,20 @@ def set_up(settings: dict[str, Any]) -> Confinement:
         namespaces.freeze()
         namespaces.mount_scratch(scratch, settings["scratch_bytes"], SCRATCH_FILES)
         layers.append("namespaces")
-        alone = True
+        alone = hidden = True
+    if "bubblewrap" in wanted:
+        layers.append("bubblewrap")
+        alone = os.getpid() == 1
+        with contextlib.suppress(OSError):  # only root may, in there
+            namespaces.mount_proc()
+            hidden = True
     libc.prctl(_SUBREAPER, 1)
     libc.prctl(_DUMPABLE, 0)  # its memory is nobody's business
     os.umask(0o022)
     rules = None
     if "landlock" in wanted and landlock.abi():
-        # Runtimes look at their own maps; without a PID namespace /proc would show too much.
-        read = [*settings["read"], *(["/proc"] if alone else [])]
+        # Runtimes look at their own maps; but where /proc is not hidden it would show too much.
+        read = [*settings["read"], *(["/proc"] if hidden else [])]
         found = landlock.ruleset(read, [scratch], settings["devices"])
         rules = fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
         os.close(found)

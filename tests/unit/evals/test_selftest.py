@@ -76,7 +76,6 @@ def test_every_attack_is_stopped():
         found = check_sandbox(judge, lambda *_: None)
     finally:
         judge.close()
-        judge.sandbox.close()
     assert found.troubles == ()
     assert found.right == found.of == len(attacks())
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from quipu.sandbox.judge import Judge, open_judge
+from quipu.sandbox.judge import open_judge
 from quipu.sandbox.plain import plain
-from quipu.sandbox.program import Apart, Limits, Outcome
+from quipu.sandbox.program import Apart, Judge, Limits, Outcome
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
 TESTS = """
@@ -24,7 +24,6 @@ def judge() -> Iterator[Judge]:
     opened = open_judge()
     yield opened
     opened.close()
-    opened.sandbox.close()
 
 
 def judged(judge: Judge, program: str, tests: str = TESTS, **apart: object) -> Outcome:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+import remote
 from quipu.cli.main import main
 from quipu.errors import SandboxError, UsageError
+from quipu.evals.remote.client import RemoteJudge
 from quipu.sandbox import judge as module
-from quipu.sandbox.judge import Judge, missing, open_judge
+from quipu.sandbox.judge import LocalJudge, missing, open_judge
 from quipu.sandbox.languages import LANGUAGES
-from quipu.sandbox.program import Outcome, Program
+from quipu.sandbox.program import Apart, Judge, Limits, Outcome, Program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
 
@@ -39,12 +41,16 @@ FAILING = {
 }
 
 
-@pytest.fixture(scope="module")
-def judge() -> Iterator[Judge]:
+@pytest.fixture(scope="module", params=["here", "elsewhere"])
+def judge(request) -> Iterator[Judge]:
+    """What every judge must do: one of this process, and one reached by HTTP."""
     opened = open_judge()
-    yield opened
+    if request.param == "here":
+        yield opened
+    else:
+        with remote.serving(opened, key="secret") as address:
+            yield RemoteJudge(address, "secret")
     opened.close()
-    opened.sandbox.close()
 
 
 def needs(language: str) -> None:
@@ -73,10 +79,32 @@ def test_an_unknown_language_is_refused(judge):
         judge.judge("cobol", "")
 
 
-def test_a_language_without_its_tools_names_the_command_that_installs_them(judge, monkeypatch):
+def test_a_language_without_its_tools_names_the_command_that_installs_them(monkeypatch):
     monkeypatch.setattr(module.shutil, "which", lambda _: None)
     with pytest.raises(SandboxError, match="no g\\+\\+; apt-get install -y g\\+\\+"):
-        Judge(judge.sandbox).judge("cpp", "int main() {}")
+        LocalJudge(Said(Outcome(status="passed"))).judge("cpp", "int main() {}")
+
+
+def test_all_that_goes_in_and_out_arrives(judge):
+    source = "import sys\nsys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])\nassert False"
+    outcome = judge.judge("python", source, stdin=b"\x00\xff1", limits=Limits(cpu_s=1))
+    assert (outcome.status, outcome.exit_code, outcome.stdout) == ("failed", 1, b"1\xff\x00")
+    assert b"AssertionError" in outcome.stderr
+    assert outcome.peak_bytes > 2**20
+    assert judge.judge("python", "while True: pass", limits=Limits(cpu_s=0.2)).status == "timeout"
+    leaving = "import os\nos._exit(0)"
+    assert judge.judge("python", leaving).status == "passed"
+    assert judge.judge("python", leaving, complete=True).status == "failed"
+    tests = "assert f(1) == 2"
+    for program, status in (("import os\nf = 1 .__add__", "passed"), ("f = int", "failed")):
+        apart = Apart(program=program, tests=tests)
+        assert judge.judge("python", f"{program}\n{tests}", apart=apart).status == status
+
+
+def test_layers_and_versions_are_told(judge):
+    assert "seccomp" in judge.layers
+    assert judge.versions("python")["python"] == sys.version.split()[0]
+    judge.require("python")
 
 
 class Said:
@@ -98,8 +126,8 @@ class Said:
 def test_a_runtime_that_only_says_it_failed_has_failed(monkeypatch):
     monkeypatch.setattr(module, "missing", lambda _: [])
     said = Said(Outcome(status="passed", exit_code=0, stderr=b"Unhandled Exception: no"))
-    assert Judge(said).judge("csharp", "").status == "failed"
-    assert Judge(said).judge("php", "").status == "passed"
+    assert LocalJudge(said).judge("csharp", "").status == "failed"
+    assert LocalJudge(said).judge("php", "").status == "passed"
 
 
 def test_the_command_judges_in_order_and_resumes(tmp_path, capsys):

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quipu.sandbox import frozen, lasting
-from quipu.sandbox.judge import Judge, open_judge
+from quipu.sandbox.judge import open_judge
 from quipu.sandbox.local import LocalSandbox
-from quipu.sandbox.program import Apart, Limits, Outcome
+from quipu.sandbox.program import Apart, Judge, Limits, Outcome
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
 LIMITS = Limits(cpu_s=0.5, wall_s=20, memory_bytes=512 * 2**20, output_bytes=10_000)
@@ -27,7 +27,6 @@ def judge() -> Iterator[Judge]:
     opened = open_judge()
     yield opened
     opened.close()
-    opened.sandbox.close()
 
 
 def judged(judge: Judge, program: str, tests: str = TESTS) -> Outcome:

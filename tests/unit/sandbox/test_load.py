@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from quipu.sandbox.judge import Judge, open_judge
-from quipu.sandbox.program import Apart, Limits
+from quipu.sandbox.judge import open_judge
+from quipu.sandbox.program import Apart, Judge, Limits
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
 LIMITS = Limits(cpu_s=0.6, wall_s=30)
@@ -77,4 +77,3 @@ def test_a_machine_with_all_cores_busy_gives_the_same_verdicts():
         }
     finally:
         judge.close()
-        judge.sandbox.close()

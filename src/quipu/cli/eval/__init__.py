@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 # In the order of the help text. Each module has `register(subparsers)`.
-VERBS = ("run", "report", "scorecard", "judge", "doctor", "selftest")
+VERBS = ("run", "report", "scorecard", "judge", "serve", "doctor", "selftest")
 
 
 def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

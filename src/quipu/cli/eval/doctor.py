@@ -11,7 +11,7 @@ from rich.table import Table
 from quipu.errors import SandboxError
 from quipu.sandbox.judge import missing, remedy
 from quipu.sandbox.languages import LANGUAGES
-from quipu.sandbox.local import LAYERS, LocalSandbox
+from quipu.sandbox.local import BUBBLEWRAP, LAYERS, LocalSandbox
 
 _MEANING = {
     "landlock": "files: only runtimes to read, only the scratch folder to write",
@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
                 }
                 for name in LANGUAGES
             },
+            BUBBLEWRAP: shutil.which("bwrap") is not None,
             "confined": not trouble,
         }
         sys.stdout.write(json.dumps(found) + "\n")
@@ -77,6 +78,11 @@ def _print(layers: set[str], lacking: dict[str, list[str]], trouble: str) -> Non
     table = Table(box=None, show_header=False, pad_edge=False)
     for name in LAYERS:
         table.add_row("yes" if name in layers else "[bold]no[/bold]", name, _MEANING[name])
+    table.add_row(
+        "yes" if shutil.which("bwrap") else "no",
+        BUBBLEWRAP,
+        "on request: --sandbox bubblewrap, where only bwrap may make namespaces",
+    )
     table.add_row()
     for name, language in LANGUAGES.items():
         extras = [word for word in language.extras if shutil.which(word) is None]

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from quipu import jsonl
-from quipu.errors import QuipuError
-from quipu.sandbox.judge import Judge, open_judge
+from quipu.errors import QuipuError, UsageError
+from quipu.sandbox.judge import LocalJudge, open_judge
 from quipu.sandbox.languages import LANGUAGES
-from quipu.sandbox.program import Limits, Outcome
+from quipu.sandbox.program import Judge, Limits, Outcome
 
 EPILOG = """\
 Each line in is {"id", "language", "program", "stdin"?}: a whole program with its tests, which has
@@ -32,6 +32,7 @@ that the file already has a verdict for are not run again.
 
 examples:
   quipu eval judge programs.jsonl --to outcomes.jsonl --workers 8
+  quipu eval judge programs.jsonl --sandbox http://linux-machine:8642
   echo '{"id": 1, "language": "python", "program": "assert 1 + 1 == 2"}' | quipu eval judge -
 """
 
@@ -59,19 +60,58 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """The options of everything that runs programs."""
     group = parser.add_argument_group("sandbox")
+    add_place(group)
+    group.add_argument("--cpu-seconds", type=float, default=Limits().cpu_s, metavar="S")
+    group.add_argument("--wall-seconds", type=float, default=Limits().wall_s, metavar="S")
+    group.add_argument("--memory-mb", type=int, default=2048, metavar="MB")
+
+
+def add_place(group: "argparse._ArgumentGroup") -> None:
+    """Where programs run, how many at once, and what may be lacking."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     group.add_argument(
         "--workers", type=int, default=cores or 1, metavar="N", help="programs at once"
     )
-    group.add_argument("--cpu-seconds", type=float, default=Limits().cpu_s, metavar="S")
-    group.add_argument("--wall-seconds", type=float, default=Limits().wall_s, metavar="S")
-    group.add_argument("--memory-mb", type=int, default=2048, metavar="MB")
+    group.add_argument(
+        "--sandbox",
+        default=os.environ.get("QUIPU_SANDBOX") or "local",
+        metavar="WHERE",
+        help="local (default); bubblewrap, where only bwrap may make namespaces; or the address of"
+        " quipu eval serve, http://HOST:PORT (or QUIPU_SANDBOX; its key in QUIPU_SANDBOX_KEY)",
+    )
     group.add_argument(
         "--allow-weaker-sandbox",
         default="",
         metavar="LAYERS",
         help="run though these layers are missing (see quipu eval doctor)",
     )
+
+
+def opened(args: argparse.Namespace) -> Judge:
+    """The judge that the options name. Raises UsageError, SandboxError."""
+    if "://" in args.sandbox:
+        from quipu.evals.remote.client import RemoteJudge
+
+        return RemoteJudge(args.sandbox, key())
+    return opened_here(args)
+
+
+def opened_here(args: argparse.Namespace) -> LocalJudge:
+    """The judge that the options name, on this machine. Raises UsageError, SandboxError."""
+    if args.sandbox not in ("local", "bubblewrap"):
+        raise UsageError("--sandbox", got=args.sandbox, allowed="local, bubblewrap, or an address")
+    data = os.environ.get("QUIPU_DATA")
+    return open_judge(
+        data=Path(data) if data else None,
+        workers=args.workers,
+        allow_weaker=[name for name in args.allow_weaker_sandbox.split(",") if name],
+        bubblewrap=args.sandbox == "bubblewrap",
+    )
+
+
+def key() -> str | None:
+    """What callers of a judge and the judge must agree on."""
+    return os.environ.get("QUIPU_SANDBOX_KEY") or None
 
 
 def limits_of(args: argparse.Namespace) -> Limits:
@@ -81,21 +121,13 @@ def limits_of(args: argparse.Namespace) -> Limits:
     )
 
 
-def weaker_of(args: argparse.Namespace) -> list[str]:
-    """Layers that the sandbox may lack."""
-    return [name for name in args.allow_weaker_sandbox.split(",") if name]
-
-
 def run(args: argparse.Namespace) -> int:
     """Judge all programs; the counts go to stderr."""
     limits = limits_of(args)
     lines = list(_programs(args.programs))
     done = {json.dumps(line["id"]) for line in jsonl.read(args.to)} if _exists(args.to) else set()
     left = [line for line in lines if json.dumps(line["id"]) not in done]
-    data = os.environ.get("QUIPU_DATA")
-    judge = open_judge(
-        data=Path(data) if data else None, workers=args.workers, allow_weaker=weaker_of(args)
-    )
+    judge = opened(args)
     counts: Counter[str] = Counter()
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -110,7 +142,6 @@ def run(args: argparse.Namespace) -> int:
                 bar.update(task, advance=1, description=_summary(counts))
     finally:
         judge.close()
-        judge.sandbox.close()
     console.print(_summary(counts) or "nothing left to judge", highlight=False)
     return 0
 

@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import quipu
-from quipu.cli.eval.judge import add_limits, limits_of, weaker_of
+from quipu.cli.eval.judge import add_limits, limits_of, opened
 from quipu.cli.options import add_model, open_model
 from quipu.errors import QuipuError
 from quipu.llm import model_path
@@ -74,10 +73,8 @@ def run(args: argparse.Namespace) -> int:
     from quipu.evals.runner.run import run as run_task
     from quipu.evals.runner.settings import Settings
     from quipu.evals.task import Bounded
-    from quipu.sandbox.judge import open_judge
 
     tasks = find(args.tasks)
-    data = os.environ.get("QUIPU_DATA")
     with open_model(args) as llm:
         settings = Settings(
             samples=args.samples,
@@ -101,11 +98,7 @@ def run(args: argparse.Namespace) -> int:
                     folder,
                     settings,
                     watch.tell,
-                    open_judge=lambda: open_judge(
-                        data=Path(data) if data else None,
-                        workers=args.workers,
-                        allow_weaker=weaker_of(args),
-                    ),
+                    open_judge=lambda: opened(args),
                 )
             print(line(scores), flush=True)
             if isinstance(task, Bounded) and (missing := task.left_out(llm.info.context)):

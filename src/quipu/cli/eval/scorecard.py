@@ -1,7 +1,6 @@
 """quipu eval scorecard: many benchmarks against one model, and a page about them."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import quipu
-from quipu.cli.eval.judge import add_limits, limits_of, weaker_of
+from quipu.cli.eval.judge import add_limits, limits_of, opened
 from quipu.cli.eval.run import Watch, line, model_facts, plain
 from quipu.cli.options import add_model, open_model
 from quipu.errors import AbilityError, DataError, SandboxError
@@ -105,9 +104,7 @@ def _scores(
     args: argparse.Namespace, llm: "LLM", folder: Path, part: "Part", data: Path | None
 ) -> "Scores":
     from quipu.evals.runner.run import run as run_task
-    from quipu.sandbox.judge import open_judge
 
-    jars = os.environ.get("QUIPU_DATA")
     with Watch() as watch:
         return run_task(
             part.task,
@@ -115,11 +112,7 @@ def _scores(
             folder,
             _settings(args, part, data),
             watch.tell,
-            open_judge=lambda: open_judge(
-                data=Path(jars) if jars else None,
-                workers=args.workers,
-                allow_weaker=weaker_of(args),
-            ),
+            open_judge=lambda: opened(args),
         )
 
 

@@ -2,17 +2,15 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from quipu.cli.eval.judge import add_limits, limits_of, weaker_of
+from quipu.cli.eval.judge import add_limits, limits_of, opened
 from quipu.errors import DataError, SandboxError
 
 if TYPE_CHECKING:
@@ -72,13 +70,9 @@ def _checks(args: argparse.Namespace, console: Console) -> Iterator[tuple[str, "
     from quipu.evals.registry import TASKS, find
     from quipu.evals.selftest import check_sandbox, check_task
     from quipu.evals.task import Measured
-    from quipu.sandbox.judge import open_judge
 
     tasks = find(args.tasks) if args.tasks else tuple(TASKS.values())
-    data = os.environ.get("QUIPU_DATA")
-    judge = open_judge(
-        data=Path(data) if data else None, workers=args.workers, allow_weaker=weaker_of(args)
-    )
+    judge = opened(args)
     columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}"))
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     try:
@@ -119,7 +113,6 @@ def _checks(args: argparse.Namespace, console: Console) -> Iterator[tuple[str, "
                     yield name, "its data holds no solutions"
     finally:
         judge.close()
-        judge.sandbox.close()
 
 
 def _absent(address: str) -> bytes:

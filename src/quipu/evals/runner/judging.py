@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from quipu.evals.runner.folder import TOO_LONG, Sample, Verdict
 from quipu.evals.task import Problem, Score, Task, Trial
-from quipu.sandbox.judge import Judge
-from quipu.sandbox.program import Limits, Outcome
+from quipu.sandbox.program import Judge, Limits, Outcome
 
 _DETAIL = 2000  # characters of a program's last words that are kept
 

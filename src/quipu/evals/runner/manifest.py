@@ -7,10 +7,6 @@ samples: what is there already stays what it would have been.
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,8 +15,7 @@ from quipu.evals.runner.folder import kept
 from quipu.evals.runner.settings import Settings
 from quipu.evals.task import Declaration, Decoding, Prompt
 from quipu.llm import LLM
-from quipu.sandbox.judge import Judge
-from quipu.sandbox.languages import LANGUAGES
+from quipu.sandbox.program import Judge
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -57,8 +52,12 @@ def manifest(
         "model": {"name": info.name, "context": info.context, **settings.model},
         "tokenizer": llm.tokenizer.fingerprint,
         "limits": dataclasses.asdict(settings.limits) if judge else {},
-        "toolchains": {name: version for each in languages for name, version in _versions(each)},
-        "sandbox": list(judge.sandbox.layers) if judge else [],
+        "toolchains": {
+            name: version
+            for each in languages
+            for name, version in (judge.versions(each) if judge else {}).items()
+        },
+        "sandbox": list(judge.layers) if judge else [],
         "limit": limit,
     }
     plain: dict[str, object] = json.loads(json.dumps(found))
@@ -136,21 +135,3 @@ def _grown(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, ob
 def _short(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}…"
-
-
-def _versions(language: str) -> Iterator[tuple[str, str]]:
-    """Executables that judge a language, with their versions."""
-    if language == "python":
-        yield "python", sys.version.split()[0]
-    for name in LANGUAGES[language].executables:
-        path = shutil.which(name)
-        if path is None:
-            continue
-        option = "-version" if name in ("java", "javac") else "--version"
-        words = subprocess.run([path, option], capture_output=True, env=_plain(), check=False)
-        text = (words.stdout or words.stderr).decode(errors="replace")
-        yield name, text.partition("\n")[0].strip()
-
-
-def _plain() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}

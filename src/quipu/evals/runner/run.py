@@ -16,7 +16,7 @@ from quipu.evals.runner.scores import Scores, Tally
 from quipu.evals.runner.settings import Settings
 from quipu.evals.task import Decoding, Measured, Problem, Task, Trial
 from quipu.llm import LLM
-from quipu.sandbox.judge import Judge, required
+from quipu.sandbox.program import Judge
 
 _TICK_S = 0.2
 
@@ -65,10 +65,11 @@ def run(
     prompts = prompts_hash(map(task.prompt, problems))
     asked = problems[: settings.limit]
     languages = _languages(task, problems)
-    for language in languages:
-        required(language)  # before the model is asked for hours
     judge = open_judge() if languages else None
     try:
+        for language in languages:
+            assert judge is not None
+            judge.require(language)  # before the model is asked for hours
         kept = Folder(place)
         try:
             told_of = manifest(
@@ -90,7 +91,6 @@ def run(
     finally:
         if judge is not None:
             judge.close()
-            judge.sandbox.close()
 
 
 def _languages(task: Task, problems: Sequence[Problem]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Programs judged on another machine: what is sent, the client, the server."""
