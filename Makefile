@@ -30,6 +30,7 @@ toolchains: $(VENV)/.demo  ## compilers and runtimes of the languages that progr
 	if [ -n "$$($(BIN)/quipu eval doctor --script)" ]; then \
 		apt-get update -q && $(BIN)/quipu eval doctor --script | sh -e; \
 	fi
+	command -v bwrap > /dev/null || { apt-get update -q && apt-get install -y bubblewrap; }
 
 test: $(VENV)/.test  ## the default suite
 	$(BIN)/pytest

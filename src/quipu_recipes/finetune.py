@@ -85,7 +85,14 @@ def _corpus(source: Path) -> CorpusRecipe:
     ecosystem = "git" if (place / ".git").exists() else "folder"
     return CorpusRecipe(
         name=place.name,
-        packages=(Package(ecosystem=ecosystem, name=place.name.replace(" ", "-"), place=place),),
+        packages=(
+            Package(
+                ecosystem=ecosystem,
+                name=place.name.replace(" ", "-"),
+                others=True,  # it is the user's language, whatever it is
+                place=place,
+            ),
+        ),
         steps=STEPS,
         near=Near(),
         cap_bytes=2**40,

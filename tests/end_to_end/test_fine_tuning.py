@@ -74,6 +74,23 @@ def test_what_was_read_once_is_trained_on_though_files_change(quipu, model, tmp_
     assert "prepare" not in again.err
 
 
+def test_any_language_can_be_tuned_on(quipu, model, tmp_path):
+    folder = tmp_path / "tool"
+    folder.mkdir()
+    for number in range(16):
+        body = "".join(
+            f"// Kettle{number}x{i} boils.\nfunc Kettle{number}x{i}(litres int) int {{\n"
+            f"\treturn litres*{number} + {i}\n}}\n\n"
+            for i in range(6)
+        )
+        (folder / f"kettle{number}.go").write_text(f"package kettle\n\n{body}")
+    ran = tuned(quipu, folder, model, tmp_path / "run", "epochs=1")
+    assert ran.code == 0, ran.err
+    told = json.loads((tmp_path / "run" / "corpus" / "manifest.json").read_text())
+    assert set(told["groups"]) == {"other"}
+    assert told["held_out"]["other"]["documents"] == 1
+
+
 @pytest.mark.parametrize("to", ["gguf", "native", "meta"])
 def test_it_starts_from_any_layout(quipu, code, model, tmp_path, to):
     start = tmp_path / f"start.{to}"

@@ -32,10 +32,35 @@ _EXTENSIONS = {
     **dict.fromkeys(("md", "markdown"), "markdown"),
     "rst": "rst",
 }
+# Languages of no group of ours, which a package can ask for: together they are the group OTHER.
+OTHER = "other"
+_OTHER_EXTENSIONS = {
+    "go": "go", "rs": "rust", "rb": "ruby", "swift": "swift", "scala": "scala", "dart": "dart",
+    "lua": "lua", "r": "r", "jl": "julia", "hs": "haskell", "elm": "elm", "nim": "nim",
+    "zig": "zig", "sql": "sql", "vue": "vue", "svelte": "svelte", "css": "css", "scss": "css",
+    "proto": "protobuf", "tf": "terraform", "cmake": "cmake", "sol": "solidity", "cu": "cuda",
+    "glsl": "glsl", "asm": "assembly", "vhd": "vhdl", "sv": "verilog", "groovy": "groovy",
+    **dict.fromkeys(("kt", "kts"), "kotlin"),
+    **dict.fromkeys(("pl", "pm"), "perl"),
+    **dict.fromkeys(("ml", "mli"), "ocaml"),
+    **dict.fromkeys(("ex", "exs"), "elixir"),
+    **dict.fromkeys(("erl", "hrl"), "erlang"),
+    **dict.fromkeys(("clj", "cljs", "cljc"), "clojure"),
+    **dict.fromkeys(("fs", "fsx"), "fsharp"),
+    **dict.fromkeys(("m", "mm"), "objective-c"),
+    **dict.fromkeys(("f90", "f95", "f03"), "fortran"),
+    **dict.fromkeys(("html", "htm"), "html"),
+    **dict.fromkeys(("yml", "yaml"), "yaml"),
+    **dict.fromkeys(("ps1", "psm1"), "powershell"),
+    **dict.fromkeys(("el", "lisp", "scm"), "lisp"),
+    **dict.fromkeys(("zsh", "fish"), "shell"),
+}  # fmt: skip
+_OTHER_NAMES = {"makefile": "make", "dockerfile": "docker", "cmakelists.txt": "cmake"}
 _NAMES = {
     **dict.fromkeys(("sconstruct", "sconscript", "wscript"), "python"),
     **dict.fromkeys((".bashrc", ".bash_profile", ".profile", "pkgbuild", "apkbuild"), "bash"),
 }
+_OTHER_LANGUAGES = {*_OTHER_EXTENSIONS.values(), *_OTHER_NAMES.values()}
 # A .txt is for people when it is called so or lies among documents; others are data.
 _PROSE = re.compile(
     r"(readme|change(s|log)|history|news|release[-_ ]?notes|whats[-_ ]?new|install|contributing"
@@ -75,6 +100,15 @@ def by_name(path: str) -> str:
     return "text" if not stem and shouted and _PROSE.fullmatch(name) else ""
 
 
+def other_by_name(path: str) -> str:
+    """Language of a file of this name that belongs to no group of ours; "" if none is known."""
+    name = path.rpartition("/")[2].lower()
+    if by_name(path):
+        return ""
+    stem, _, extension = name.rpartition(".")
+    return _OTHER_NAMES.get(name) or (_OTHER_EXTENSIONS.get(extension, "") if stem else "")
+
+
 def may_have_shebang(path: str) -> bool:
     """Whether only the first line can tell the language: a name without an extension."""
     return "." not in path.rpartition("/")[2] and not by_name(path)
@@ -96,5 +130,5 @@ def language_of(path: str, text: str) -> str:
 
 
 def group_of(language: str) -> str:
-    """The group a language belongs to; "" for none of ours."""
-    return GROUPS.get(language, "")
+    """The group a language belongs to; "" for none of ours, nor of the others."""
+    return GROUPS.get(language) or (OTHER if language in _OTHER_LANGUAGES else "")

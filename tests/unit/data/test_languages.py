@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quipu.data.languages import GROUPS, group_of, language_of
+from quipu.data.languages import GROUPS, OTHER, group_of, language_of, other_by_name
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,19 @@ def test_every_language_has_a_group_and_javascript_is_weighed_with_typescript():
     assert group_of("javascript") == group_of("typescript") == "typescript"
     assert {group_of(name) for name in ("markdown", "rst", "text")} == {"text"}
     assert group_of("cobol") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "language"),
+    [
+        ("cmd/main.go", "go"), ("src/lib.rs", "rust"), ("Dockerfile", "docker"), ("a.KT", "kotlin"),
+        ("CMakeLists.txt", "cmake"), ("a.py", ""), ("a.json", ""), (".go", ""), ("go", ""),
+    ],
+)  # fmt: skip
+def test_other_languages_are_known_by_name_and_are_one_group(path, language):
+    assert other_by_name(path) == language
+    assert language_of(path, "a\n") in ("", "python")
+    assert group_of(language) == (OTHER if language else "")
 
 
 @given(path=st.text(), text=st.text())

@@ -43,6 +43,7 @@ def prepare_job(archive: Archive, archives: Path, folder: Path, steps: Sequence[
         archive.sha256,
     )
     known += ("prose",) if package.prose else ()
+    known += ("others",) if package.others else ()
     return jobs.make(
         f"prepare {package}",
         prepare,

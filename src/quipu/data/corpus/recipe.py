@@ -70,7 +70,11 @@ class CorpusRecipe:
         for name, unasked in (("held_out_by", "package"), ("tokenizer", None)):
             if found[name] == unasked:
                 del found[name]
-        return found | {"packages": plain(packages), "format": 1}
+        told: list[Any] = [plain(package) for package in packages]
+        for package in told:
+            if not package["others"]:
+                del package["others"]
+        return found | {"packages": told, "format": 1}
 
     def fingerprint(self) -> str:
         """SHA-256 of that."""

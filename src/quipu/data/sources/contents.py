@@ -31,6 +31,7 @@ class Reading:
 
     take: tuple[str, ...] = ()
     prose: bool = False  # every file that is taken, whatever its name
+    others: bool = False  # files in languages beside ours too
     top: str = "keep"  # the first folder of each path: "keep", "drop", or "drop if it holds all"
     below: str = ""  # the folder that the archive unpacks into
     limits: Limits = field(default_factory=Limits)
@@ -118,6 +119,7 @@ def _put(name: str, label: str, member: Member, reading: Reading, found: Content
     fact = _is_fact(name)
     script = languages.may_have_shebang(name) and not fact
     text = reading.prose or bool(languages.by_name(name)) or script or has_readme(name)
+    text |= reading.others and bool(languages.other_by_name(name))
     wanted = text and reading.may_take(name) and not is_licence_text(name)
     if not wanted and not fact:
         return "language: none of ours" if not text else "take: not asked for"

@@ -16,8 +16,8 @@ class Package:
     An empty version means whatever is newest, or the contents' own (a commit, a hash); the archive
     that was fetched knows it. `take` holds globs or folders: only files below these are read. In a
     glob `*` matches any characters, slashes too. All that is read of a package of `prose` is plain
-    prose, which no name of a file tells. `place` is the path of something local and no part of its
-    identity.
+    prose, which no name of a file tells. Of one with `others`, files in languages beside ours are
+    read too, as one group. `place` is the path of something local and no part of its identity.
     """
 
     ecosystem: str
@@ -25,6 +25,7 @@ class Package:
     version: str = ""
     take: tuple[str, ...] = ()
     prose: bool = False
+    others: bool = False
     place: str | Path = ""
 
     def __post_init__(self) -> None:

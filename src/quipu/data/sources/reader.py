@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from quipu.data import languages
@@ -51,17 +52,18 @@ def read(archive: Archive, folder: Path, limits: Limits = LIMITS) -> Iterator[Do
 def _parts(archive: Archive, folder: Path, limits: Limits) -> Iterator[tuple[Path, str, Reading]]:
     """The files that make up an archive, each with its name in reports."""
     path = folder / archive.file
-    take, plain = archive.package.take, archive.package.prose
+    package = archive.package
+    asked = Reading(take=package.take, prose=package.prose, others=package.others, limits=limits)
     if path.suffix == ".dsc":
         for part in debian_parts(path):
             yield (
                 path.parent / part.file,
                 part.file,
-                Reading(take=take, prose=plain, top=part.top, below=part.below, limits=limits),
+                replace(asked, top=part.top, below=part.below),
             )
         return
-    top = "keep" if path.suffix == ".whl" else _TOPS.get(archive.package.ecosystem, "keep")
-    yield path, path.name, Reading(take=take, prose=plain, top=top, limits=limits)
+    top = "keep" if path.suffix == ".whl" else _TOPS.get(package.ecosystem, "keep")
+    yield path, path.name, replace(asked, top=top)
 
 
 def _document(
@@ -80,6 +82,8 @@ def _document(
         text = prose.laid_out(text)
     elif has_readme(path):
         text, language = licensing.readme(text)
+    if not language and package.others:
+        language = languages.other_by_name(path)
     if not language:
         return Skipped(path=path, reason="language: none of ours", bytes=len(content))
     if language == "python" and path.lower().endswith(".ipynb"):

@@ -314,3 +314,4 @@ def test_recipes_that_ask_for_nothing_new_keep_their_fingerprints(sources):
     told = small_corpus.recipe_of(sources).as_json()
     assert "tokenizer" not in told
     assert "held_out_by" not in told
+    assert all("others" not in package for package in told["packages"])

@@ -6,6 +6,7 @@ import random
 import struct
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -358,3 +359,14 @@ def test_later_files_of_a_large_archive_wait_compressed_and_come_out_the_same(
     expected = list(read(archive_of(path), tmp_path))
     monkeypatch.setattr("quipu.data.sources.shelf.PLAIN_BYTES", 1000)
     assert list(read(archive_of(path), tmp_path)) == expected
+
+
+def test_other_languages_are_read_where_the_recipe_asks_for_them(tmp_path):
+    files = {"x/main.go": b"package main\n", "x/a.py": CODE, "x/b.json": b"[]"}
+    archive = archive_of(tar(tmp_path / "x-1.0.tgz", files), "npm", ())
+    assert {one.path for one in read(archive, tmp_path) if isinstance(one, Document)} == {"a.py"}
+    asked = replace(archive, package=replace(archive.package, others=True))
+    found = {one.path: one for one in read(asked, tmp_path) if isinstance(one, Document)}
+    assert set(found) == {"main.go", "a.py"}
+    assert (found["main.go"].language, found["main.go"].group) == ("go", "other")
+    assert found["a.py"].group == "python"
