@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "learn.h"
 #include "model.h"
 #include "weights.h"
 
@@ -158,6 +159,62 @@ void layer(Model& model, int32_t index, const Floats2& x, const Floats2& attenti
   raise(error);
 }
 
+using Floats3 = Array<const float, 3>;
+using Results3 = Array<float, 3>;
+
+// Shapes of a packed batch, all checked but the order of bounds.
+Packed packed(const Floats3& q, const Floats3& k, const Floats3& v, const Ids& bounds) {
+  require(k.shape(0) == q.shape(0) && k.shape(2) == q.shape(2) && v.shape(0) == k.shape(0) &&
+              v.shape(1) == k.shape(1) && v.shape(2) == k.shape(2),
+          "queries, keys and values do not go together");
+  require(bounds.size() > 0 && bounds.data()[bounds.size() - 1] >= 0 &&
+              static_cast<size_t>(bounds.data()[bounds.size() - 1]) <= q.shape(0),
+          "documents end where tokens end");
+  return {q.data(), k.data(), v.data(), bounds.data(), size32(bounds.size()) - 1,
+          size32(q.shape(1)), size32(k.shape(1)), size32(q.shape(2))};
+}
+
+void require_like(const Floats3& of, size_t rows, size_t heads, size_t width) {
+  require(of.shape(0) == rows && of.shape(1) == heads && of.shape(2) == width,
+          "results do not go together with queries, keys and values");
+}
+
+void see(const Floats3& q, const Floats3& k, const Floats3& v, const Ids& bounds,
+         const Results3& out, const Floats2& normaliser, int32_t threads, const std::string& isa) {
+  const Packed x = packed(q, k, v, bounds);
+  require_like(Floats3(out), q.shape(0), q.shape(1), q.shape(2));
+  require(normaliser.shape(0) == q.shape(0) && normaliser.shape(1) == q.shape(1),
+          "a normaliser for each query");
+  const Kernels& kernels = kernels_for(isa);
+  Error error = ok;
+  {
+    nb::gil_scoped_release free;
+    error = attend_documents(kernels, x, out.data(), normaliser.data(), threads);
+  }
+  raise(error);
+}
+
+void unsee(const Floats3& by_out, const Floats3& q, const Floats3& k, const Floats3& v,
+           const Floats3& out, const Array<const float, 2>& normaliser, const Ids& bounds,
+           const Results3& by_q, const Results3& by_k, const Results3& by_v, int32_t threads,
+           const std::string& isa) {
+  const Packed x = packed(q, k, v, bounds);
+  for (const Floats3& one : {by_out, out, Floats3(by_q)})
+    require_like(one, q.shape(0), q.shape(1), q.shape(2));
+  for (const Floats3& one : {Floats3(by_k), Floats3(by_v)})
+    require_like(one, k.shape(0), k.shape(1), k.shape(2));
+  require(normaliser.shape(0) == q.shape(0) && normaliser.shape(1) == q.shape(1),
+          "a normaliser for each query");
+  const Kernels& kernels = kernels_for(isa);
+  Error error = ok;
+  {
+    nb::gil_scoped_release free;
+    error = attend_documents_backward(kernels, x, out.data(), normaliser.data(), by_out.data(),
+                                      by_q.data(), by_k.data(), by_v.data(), threads);
+  }
+  raise(error);
+}
+
 void make_model(Model* place, int32_t dim, int32_t layers, int32_t heads, int32_t kv_heads,
                 int32_t head_size, int32_t ffn, int32_t vocab, float norm_eps,
                 const Floats1& frequency, float rotary_factor, const std::string& kv_format,
@@ -180,6 +237,11 @@ NB_MODULE(_runtime, module) {
   using quipu::Model;
   module.def("detected_isa", [] { return quipu::isa_name(quipu::detect_isa()); });
   module.def("default_threads", &quipu::default_threads);
+  module.def("attend_documents", &quipu::see, "q_THE"_a, "k_TKE"_a, "v_TKE"_a, "bounds"_a,
+             "out_THE"_a, "normaliser_TH"_a, nb::kw_only(), "threads"_a, "isa"_a);
+  module.def("attend_documents_backward", &quipu::unsee, "by_out_THE"_a, "q_THE"_a, "k_TKE"_a,
+             "v_TKE"_a, "out_THE"_a, "normaliser_TH"_a, "bounds"_a, "by_q_THE"_a, "by_k_TKE"_a,
+             "by_v_TKE"_a, nb::kw_only(), "threads"_a, "isa"_a);
   nb::class_<Model>(module, "Model")
       .def("__init__", &quipu::make_model, nb::kw_only(), "dim"_a, "layers"_a, "heads"_a,
            "kv_heads"_a, "head_size"_a, "ffn"_a, "vocab"_a, "norm_eps"_a, "frequency"_a,

@@ -103,6 +103,22 @@ struct Gathered {
   float* sums;     // [R, E] weighted values
 };
 
+// One query head over one document of t tokens, for training: [t, E] each, packed. Owns nothing.
+struct HeadTask {
+  const float *q, *k, *v;
+  // Forward: what each query sees, its largest score, and its total of exponentials beside it.
+  float* out;
+  float *largest, *total;  // [t]
+  // Backward: log of the sum of exponentials of scores [t], the gradient by out, its product with
+  // out [t], and what gradients are added to.
+  const float *normaliser, *by_out, *delta;
+  float *by_q, *by_k, *by_v;
+  float* scratch;  // key_block * ((t / key_block + 3) * E + 2 * block_queries) numbers
+  int32_t tokens, head_size;
+  float scale;  // on scores: 1 / sqrt(E)
+};
+constexpr int block_queries = 48;  // whose weights meet keys and values together
+
 // Every function is free of allocation and exceptions, trusts its arguments (the ops check them)
 // and runs on one thread. A row's result depends on that row alone, bit for bit, however rows are
 // tiled.
@@ -134,6 +150,9 @@ struct Kernels {
                  const Gathered& all);
   // Index of the first largest of x [size], size > 0; a NaN is never it unless x[0] is.
   int32_t (*argmax)(const float* x, int32_t size);
+  // Causal attention of training: forward, and backward.
+  void (*see_document)(const HeadTask& task);
+  void (*unsee_document)(const HeadTask& task);
 };
 
 // Writes every table that build and machine have, the best last, and returns how many. A set may

@@ -18,6 +18,8 @@
 
 #include "vector_attend.h"
 
+#include "vector_learn.h"
+
 namespace quipu {
 namespace {
 
@@ -225,6 +227,6 @@ void multiply_on_tiles(const Product& product, const Activations& x, const Tile&
 
 extern const Kernels QUIPU_TABLE;
 const Kernels QUIPU_TABLE = {Isa::amx, prepare, multiply_on_tiles, rms_norm, rotate, silu_mul,
-                             store, attend, merge, finish, argmax};
+                             store, attend, merge, finish, argmax, see_document, unsee_document};
 
 }  // namespace quipu

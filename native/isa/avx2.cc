@@ -8,6 +8,8 @@
 
 #include "vector_attend.h"
 
+#include "vector_learn.h"
+
 namespace quipu {
 namespace {
 
@@ -217,6 +219,6 @@ void multiply(const Product& product, const Activations& x, const Tile& tile) {
 
 extern const Kernels QUIPU_TABLE;
 const Kernels QUIPU_TABLE = {Isa::avx2, prepare, multiply, rms_norm, rotate, silu_mul,
-                             store, attend, merge, finish, argmax};
+                             store, attend, merge, finish, argmax, see_document, unsee_document};
 
 }  // namespace quipu

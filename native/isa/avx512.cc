@@ -11,6 +11,8 @@
 
 #include "vector_attend.h"
 
+#include "vector_learn.h"
+
 namespace quipu {
 
 #if defined(__AVX512BF16__)
@@ -21,6 +23,6 @@ namespace quipu {
 
 extern const Kernels QUIPU_TABLE;
 const Kernels QUIPU_TABLE = {Isa::avx512, prepare, multiply, rms_norm, rotate, silu_mul,
-                             store, attend, merge, finish, argmax};
+                             store, attend, merge, finish, argmax, see_document, unsee_document};
 
 }  // namespace quipu

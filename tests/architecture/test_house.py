@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pages": set(),
     "native": set(),
     "quantise": {"text", "checkpoint", "native"},
-    "model": set(),
+    "model": {"native"},
     "data": {"text", "pages"},
     "exercises": {"data", "text"},
     "train": {"model", "data", "checkpoint", "text", "pages"},

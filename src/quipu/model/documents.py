@@ -1,9 +1,11 @@
 """Attention of packed documents on a processor: document by document, so that nothing unseen costs.
 
-Operators of our own around PyTorch's flash attention for processors, so that torch.compile keeps
-each as one node and never looks at the boundaries, whose number and places change all the time.
+Operators of our own, so that torch.compile keeps each as one node and never looks at the
+boundaries, whose number and places change all the time. In fp32 they are kernels of the native
+runtime (native/learn.h), else PyTorch's flash attention for processors, which is their twin.
 """
 
+import os
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +13,24 @@ import torch
 from torch import Tensor
 
 from quipu.model.attend import AttendLayer, boundaries
+from quipu.native import ISA, _runtime
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
+
+
+def _has_kernels(q_THE: Tensor) -> bool:
+    """Whether the native runtime has kernels for these."""
+    return q_THE.dtype is torch.float32 and q_THE.shape[-1] % 16 == 0
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()
+
+
+def _how() -> tuple[int, str]:
+    """Threads and instruction set."""
+    return torch.get_num_threads(), os.environ.get(ISA, "")
 
 
 def _parts(bounds: Tensor) -> list[slice]:
@@ -40,6 +57,13 @@ def attend_documents(
     wide = torch.float64 if q_THE.dtype is torch.float64 else torch.float32
     out_THE = torch.empty(q_THE.shape, dtype=q_THE.dtype)
     normaliser_TH = torch.empty(q_THE.shape[:2], dtype=wide)
+    if _has_kernels(q_THE):
+        q, k, v, ends = map(_array, (q_THE, k_TKE, v_TKE, bounds.to(torch.int32)))
+        threads, isa = _how()
+        _runtime.attend_documents(
+            q, k, v, ends, out_THE.numpy(), normaliser_TH.numpy(), threads=threads, isa=isa
+        )
+        return out_THE, normaliser_TH
     for part in _parts(bounds):
         query = _heads(q_THE, part, k_TKE.shape[1])
         key, value = (_shared(x, part, query) for x in (k_TKE, v_TKE))
@@ -69,6 +93,15 @@ def _gradients(
     by_q_THE, by_k_TKE, by_v_TKE = (
         torch.empty(x.shape, dtype=x.dtype) for x in (q_THE, k_TKE, v_TKE)
     )
+    if _has_kernels(q_THE):
+        given = (by_out_THE, q_THE, k_TKE, v_TKE, out_THE, normaliser_TH, bounds.to(torch.int32))
+        by_out, q, k, v, out, normaliser, ends = map(_array, given)
+        by_q, by_k, by_v = map(_array, (by_q_THE, by_k_TKE, by_v_TKE))
+        threads, isa = _how()
+        _runtime.attend_documents_backward(
+            by_out, q, k, v, out, normaliser, ends, by_q, by_k, by_v, threads=threads, isa=isa
+        )
+        return by_q_THE, by_k_TKE, by_v_TKE
     kv_heads = k_TKE.shape[1]
     for part in _parts(bounds):
         query, out, by_out = (_heads(x, part, kv_heads) for x in (q_THE, out_THE, by_out_THE))

@@ -12,6 +12,40 @@ def detected_isa() -> str:
 def default_threads() -> int:
     """Processors that this process may use, by affinity and control group."""
 
+def attend_documents(
+    q_THE: Floats,
+    k_TKE: Floats,
+    v_TKE: Floats,
+    bounds: Integers,
+    out_THE: Floats,
+    normaliser_TH: Floats,
+    *,
+    threads: int,
+    isa: str,
+) -> None:
+    """Causal attention of documents packed end to end, for training; fills the last two arrays.
+
+    Document d has tokens [bounds[d], bounds[d + 1]). ValueError for what does not go together, and
+    for heads whose size is no multiple of 16.
+    """
+
+def attend_documents_backward(
+    by_out_THE: Floats,
+    q_THE: Floats,
+    k_TKE: Floats,
+    v_TKE: Floats,
+    out_THE: Floats,
+    normaliser_TH: Floats,
+    bounds: Integers,
+    by_q_THE: Floats,
+    by_k_TKE: Floats,
+    by_v_TKE: Floats,
+    *,
+    threads: int,
+    isa: str,
+) -> None:
+    """Gradients by queries, keys and values from that by the output; fills the last three."""
+
 class Model:
     """Weights, key/value pages and threads. Arrays given to it must not change afterwards."""
 

@@ -17,7 +17,7 @@ from quipu.native.memory import available_bytes
 from quipu.native.rotary import frequencies
 
 try:
-    from quipu.native import _runtime
+    from quipu.native import ISA, _runtime
 except ImportError as error:  # a source tree without its built module
     raise BackendError(
         "backend native needs the compiled module of this package, which is not here",
@@ -29,7 +29,6 @@ PAGE_SIZE = 16  # tokens; the grain of prefix reuse
 CONTEXTS = 4  # full contexts that the default number of pages holds, memory permitting
 MEMORY_SHARE = 0.5  # default bound on pages, of what the weights leave free
 UNKNOWN_MEMORY = 4 << 30  # bytes assumed free where the system does not tell
-ISA = "QUIPU_ISA"  # environment: portable, avx2, avx512 or amx instead of the best
 
 KV_FORMATS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
 _KV_BYTES = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0}
