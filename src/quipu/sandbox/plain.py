@@ -50,7 +50,7 @@ _MODULES = {
     "math": _ALL,
     "operator": "add and_ concat eq floordiv ge gt itemgetter le lt mod mul ne neg not_ or_ pow sub"
     " truediv xor",
-    "random": "choice choices randint random randrange sample seed shuffle uniform",
+    "random": "Random choice choices randint random randrange sample seed shuffle uniform",
     "re": "A ASCII DOTALL I IGNORECASE M MULTILINE S VERBOSE X compile escape findall finditer"
     " fullmatch match search split sub subn",
     "statistics": "mean median mode pstdev pvariance stdev variance",

@@ -62,8 +62,11 @@ def run_many(name: str, word: int) -> NoReturn:
     while (task := _next_task()) is not None:
         began_s = time.process_time()
         sys.setrecursionlimit(recursion)
+        known = len(sys.modules)
         for module in task["modules"]:
             freeze(importlib.import_module(module))
+        if len(sys.modules) > known:
+            gc.freeze()  # nothing of a program is there: what modules hold need not be looked at
         if "random" in sys.modules:
             sys.modules["random"].seed()
         status = _run_plain(task["code"], task["source"], name)
