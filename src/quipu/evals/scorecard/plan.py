@@ -5,10 +5,11 @@ half a million tokens. What is less than the benchmark's protocol is said in the
 problems only, fewer samples, a bound on tokens.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quipu.evals.registry import find
 from quipu.evals.task import Measured, Task
+from quipu.evals.tasks.key_retrieval import KeyRetrieval
 from quipu.evals.tasks.multipl_e import NAMES
 
 
@@ -43,20 +44,22 @@ _ASKED: dict[str, tuple[int, int, int]] = {
     "gsm8k": (50, 0, 160),
     "apps": (20, 5, 256),
     "apps-sample": (0, 5, 256),
-    "key-retrieval": (0, 0, 0),
+    "key-retrieval": (16, 0, 0),  # examples for each length and place
     "perplexity": (0, 0, 0),
 }
 
 
 def parts() -> tuple[Part, ...]:
     """All of them, in the order of the scorecard."""
-    return tuple(
-        Part(
-            task=task,
-            limit=limit or None,
-            samples=samples or None,
-            max_tokens=max_tokens or None,
-        )
-        for name, (limit, samples, max_tokens) in _ASKED.items()
-        for task in find([name])
+    return tuple(_part(task, *asked) for name, asked in _ASKED.items() for task in find([name]))
+
+
+def _part(task: Task | Measured, limit: int, samples: int, max_tokens: int) -> Part:
+    if isinstance(task, KeyRetrieval):
+        task, limit = replace(task, examples=limit), 0
+    return Part(
+        task=task,
+        limit=limit or None,
+        samples=samples or None,
+        max_tokens=max_tokens or None,
     )
