@@ -73,7 +73,9 @@ class Host:
         ((name, source),) = job["files"].items()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they would be told on this process's stderr
-            found = plain(source.decode(errors="surrogatepass"))
+            # The program by itself too: what it leaves open could swallow a part of its tests.
+            alone = plain(job["apart"]["program"])
+            found = alone and plain(source.decode(errors="surrogatepass"))
             if found is None:
                 return None
             try:  # here, for then it is read once

@@ -180,11 +180,24 @@ def test_an_outcome_does_not_depend_on_what_came_before(judge, kinds):
         assert outcome.peak_bytes > 2**20
 
 
+def test_a_program_that_swallows_a_part_of_its_tests_does_not_pass(judge):
+    tests = 'assert answer(1) == 2\n"""What follows."""\nassert True\n'
+    swallows = 'answer = int\n"""'
+    source = swallows + "\n" + tests.replace('"""What follows."""', '"""\n"""What follows."""')
+    assert lasting.plain(source) is not None  # with its tests it looks like a plain program
+    apart = Apart(program=swallows, tests=source[len(swallows) + 1 :])
+    outcome = judge.judge("python", source, limits=LIMITS, apart=apart)
+    assert outcome.status == "failed", outcome
+
+
 def test_time_counts_from_the_programs_own_beginning(judge):
     burn = "def answer(x):\n    for _ in range(4_000_000): x = x\n    return x + 1"
-    costs = [judged(judge, burn).cpu_s for _ in range(8)]  # more than the limit together
-    assert max(costs) < LIMITS.cpu_s
-    assert sum(costs) > LIMITS.cpu_s
+    costs = []
+    while sum(costs) <= LIMITS.cpu_s:  # together more than any may take
+        outcome = judged(judge, burn)
+        assert (outcome.status, outcome.cpu_s > 0) == ("passed", True)
+        costs.append(outcome.cpu_s)
+    assert len(costs) > 1
 
 
 def test_a_shared_process_that_was_ended_is_replaced(judge):
