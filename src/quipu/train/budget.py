@@ -17,6 +17,7 @@ from quipu.model.plan import BLOCK_PLAN, check_divides
 from quipu.train.crew import members
 from quipu.train.loop import Machine
 from quipu.train.loss import LOSS_TOKENS
+from quipu.train.placing import KEPT
 from quipu.train.ranks import MeshShape
 from quipu.train.recipe import TrainRecipe
 from quipu.train.speed import training_flops
@@ -165,8 +166,14 @@ def _gradients(recipe: TrainRecipe, machine: Machine, trained: list[Weight]) -> 
 
 
 def _gathered(weights: list[Weight], layers: int, size: int) -> int:
-    """Two blocks (the next one comes while one computes), a block's gradients twice, the rest."""
+    """Two blocks (the next one comes while one computes), a block's gradients twice, the rest.
+
+    Of a small model all blocks.
+    """
     block = sum(weight.gathered for weight in weights if weight.in_block) // layers
+    whole = sum(weight.gathered for weight in weights)
+    if whole <= KEPT:
+        return size * whole + (size + SINGLE) * block
     rest = sum(weight.gathered for weight in weights if not weight.in_block)
     return (3 * size + SINGLE) * block + 2 * size * rest
 

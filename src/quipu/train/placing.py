@@ -26,7 +26,7 @@ from quipu.train.muon import local, local_slices
 from quipu.train.ranks import Ranks
 
 PREFIX = "model."  # of parameter names inside an Objective
-
+KEPT = 100_000_000  # values of a model that stays gathered from a step's first micro-batch on
 
 Micro = tuple[Tensor, Tensor, Attend, Tensor]  # tokens, positions, attention, targets
 
@@ -133,8 +133,10 @@ class Shared:
         policy = MixedPrecisionPolicy(
             param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False
         )
+        # Gathering a small model for every micro-batch takes longer than it saves memory.
+        self._kept = sum(p.numel() for p in objective.parameters()) <= KEPT
         for block in objective.model.layers:
-            fully_shard(block, mesh=mesh, mp_policy=policy)
+            fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=not self._kept)
         root = fully_shard(objective, mesh=mesh, mp_policy=policy)
         for module in (root, *objective.model.layers):
             # Losses are divided by the tokens of all processes, so gradients are sums.
@@ -157,7 +159,9 @@ class Shared:
         for master in self.masters.values():
             master.grad = None
         for place, micro in enumerate(micros):
-            self._root.set_requires_gradient_sync(place + 1 == len(micros))
+            last = place + 1 == len(micros)
+            self._root.set_requires_gradient_sync(last)
+            self._root.set_reshard_after_backward(last or not self._kept)
             loss = self.objective(*micro) / trained
             loss.backward()
             total = total + loss.detach()
