@@ -47,6 +47,14 @@ def test_every_checkpoint_is_evaluated_once(quipu, chain, corpus):
     assert "nothing new" in again.err
 
 
+def test_what_is_seen_before_a_token_is_told_by_group_of_whole_packages(quipu, chain, corpus):
+    asked = ("train", "evaluate", chain, "--corpus", corpus, *QUICK, "--which", "newest")
+    ran = quipu(*asked, "--packages", "--groups", "python", "--row-tokens", "512")
+    assert ran.code == 0, ran.err
+    assert "loss after 64, 128, ... tokens: " in ran.out
+    assert "no_such" in quipu(*asked, "--groups", "no_such").err
+
+
 def test_a_report_has_a_page_and_pictures_of_all_stages(quipu, chain, corpus, tmp_path):
     quipu("train", "evaluate", chain, "--corpus", corpus, *QUICK)
     with (chain / "python" / "metrics.jsonl").open("a") as file:

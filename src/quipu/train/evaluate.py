@@ -42,6 +42,7 @@ class How:
     rows: int = 64  # of each source, and of the training mixture
     lines: int = 100  # taken out of each source's documents
     joined: bool = False  # files of a package see each other
+    groups: tuple[str, ...] = ()  # the sources that are asked; none: all
     seed: int = 0
     dtype: Literal["bfloat16", "float32"] = "float32"
 
@@ -57,16 +58,6 @@ class How:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compression:
-    """How well the text of a source is foretold."""
-
-    loss: float  # nats per token, ends of documents included
-    bits_per_byte: float  # of UTF-8, specials not included
-    tokens: int
-    bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Stretch:
     """Loss of tokens that see `first` to `last` tokens before the one that foretells them."""
 
@@ -74,6 +65,17 @@ class Stretch:
     last: int
     loss: float
     tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compression:
+    """How well the text of a source is foretold."""
+
+    loss: float  # nats per token, ends of documents included
+    bits_per_byte: float  # of UTF-8, specials not included
+    tokens: int
+    bytes: int
+    by_position: Sequence[Stretch]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +130,17 @@ def evaluate(
     infills: bool,
     trained_on: tuple[Rows, int] | None = None,
 ) -> Findings:
-    """Measure a model. `trained_on`: rows of its run, and how many there are."""
-    sums = {source: _Sums(how.row_tokens) for source in held_out.sources}
+    """Measure a model. `trained_on`: rows of its run, and how many there are.
+
+    Raises UsageError for a group of which nothing was held out.
+    """
+    unknown = set(how.groups).difference(held_out.sources)
+    if unknown:
+        raise UsageError(
+            "held-out groups", got=", ".join(sorted(unknown)), allowed=", ".join(held_out.sources)
+        )
+    sources = how.groups or held_out.sources
+    sums = {source: _Sums(how.row_tokens) for source in sources}
     for source, found in sums.items():
         passages = held_out.passages(
             source,
@@ -143,7 +154,7 @@ def evaluate(
             found.add(token_losses(model, scored.row), scored)
     infilling = {}
     if infills and how.lines:
-        for source in held_out.sources:
+        for source in sources:
             if gaps := chosen_gaps(held_out, source, tokenizer, how):
                 infilling[source] = exact(model, tokenizer, gaps, how.line_tokens)
     return Findings(
@@ -207,13 +218,14 @@ class _Sums:
             bits_per_byte=self.text_nats / math.log(2) / max(self.bytes, 1),
             tokens=self.tokens,
             bytes=self.bytes,
+            by_position=_stretches([self]),
         )
 
 
-def _stretches(sums: Sequence[_Sums]) -> list[Stretch]:
+def _stretches(sums: Sequence[_Sums]) -> tuple[Stretch, ...]:
     nats = np.sum([found.nats for found in sums], axis=0)
     count = np.sum([found.count for found in sums], axis=0)
-    return [
+    return tuple(
         Stretch(
             first=2 ** (bucket - 1) if bucket else 0,
             last=max(2**bucket - 1, 0),
@@ -221,7 +233,7 @@ def _stretches(sums: Sequence[_Sums]) -> list[Stretch]:
             tokens=int(count[bucket]),
         )
         for bucket in np.flatnonzero(count).tolist()
-    ]
+    )
 
 
 def _mixture(model: Transformer, rows: Rows, total: int, count: int) -> Mixture:

@@ -35,6 +35,7 @@ class Asked:
     lines: int = 100
     row_tokens: int | None = None
     joined: bool | None = None
+    groups: tuple[str, ...] = ()
     seed: int = 0
     dtype: Literal["bfloat16", "float32"] | None = None
     device: str = "cpu"
@@ -49,6 +50,7 @@ class Asked:
             rows=self.rows,
             lines=self.lines,
             joined=packages if self.joined is None else self.joined,
+            groups=self.groups,
             seed=self.seed,
             dtype=self.dtype or recipe.dtype,
         )
@@ -105,7 +107,7 @@ def _finished(path: Path) -> bool:
 def _of_run(run: Path, asked: Asked, held_out: HeldOut) -> Iterator[Evaluated]:
     recipe = stored.recipe_of(run)
     how = asked.how(recipe)
-    setting = asdict(how) | {"held_out": held_out.fingerprint}
+    setting = _setting(how, held_out)
     before = set() if asked.again else _steps(run, setting)
     wanted = [one for one in _chosen(run, recipe, asked.which) if one.step not in before]
     if not wanted:
@@ -190,11 +192,16 @@ def evaluate_model(path: Path, asked: Asked) -> dict[str, Any]:
         rows=asked.rows,
         lines=asked.lines,
         joined=bool(asked.joined),
+        groups=asked.groups,
         seed=asked.seed,
         dtype=asked.dtype or "float32",
     )
     model = loaded(opened.config, start.whole_weights(path), asked.device, how.dtype)
     infills = opened.abilities.infill and tokenizer.infill is not None
     findings: Findings = evaluate(model, tokenizer, held_out, how, infills=infills)
-    setting = asdict(how) | {"held_out": held_out.fingerprint}
-    return {"model": str(path), **asdict(findings), "setting": setting}
+    return {"model": str(path), **asdict(findings), "setting": _setting(how, held_out)}
+
+
+def _setting(how: How, held_out: HeldOut) -> dict[str, Any]:
+    """What findings depend on besides the model, as it is read back."""
+    return asdict(how) | {"groups": [*how.groups], "held_out": held_out.fingerprint}

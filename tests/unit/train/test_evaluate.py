@@ -137,6 +137,16 @@ def test_findings_add_up(held_out, model):
     assert [s.first for s in found.by_position[1:]] == [1, 2, 4, 8, 16, 32]
     assert 0 < source.bits_per_byte < 8
     assert {o: e.lines for o, e in found.infilling["python"].items()} == {"psm": 4, "spm": 4}
+    assert source.by_position == found.by_position  # there is no other source
+
+
+def test_groups_are_those_that_are_asked_for(held_out, model):
+    how = replace(HOW, lines=0, groups=("python",))
+    found = evaluate(model, small.tokenizer(), held_out, how, infills=False)
+    assert found.sources.keys() == {"python"}
+    wrong = replace(how, groups=("cobol",))
+    with pytest.raises(UsageError, match=r"cobol.*python"):
+        evaluate(model, small.tokenizer(), held_out, wrong, infills=False)
 
 
 def test_findings_are_the_same_again_and_other_with_another_seed(held_out, model):

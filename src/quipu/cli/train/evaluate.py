@@ -4,12 +4,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from quipu.errors import QuipuError, UsageError
 
-if TYPE_CHECKING:
-    pass
+NEAREST = 64  # tokens before, from which on loss by position is printed
 
 EPILOG = """\
 Checkpoints are evaluated apart from the loop, each once; a line of each goes to
@@ -21,6 +20,8 @@ examples:
   quipu train evaluate runs/tiny --corpus corpora/tiny            a run, or all stages of a chain
   quipu train evaluate runs/tiny --corpus corpora/tiny --watch
   quipu train evaluate --model models/tiny --corpus corpora/tiny  any model, any tokenizer
+  quipu train evaluate --model MODEL --corpus CORPUS --packages --groups python --row-tokens 16384
+                                                                  what a long context is worth
 """
 
 
@@ -49,6 +50,16 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         parser.add_argument(
             name, type=int, default=default, metavar="N", help=f"{text} (default {default})"
         )
+    parser.add_argument(
+        "--groups", nargs="+", default=[], metavar="GROUP", help="held out (default: all)"
+    )
+    parser.add_argument(
+        "--packages",
+        action="store_true",
+        default=None,
+        help="files of a package see each other, so that all positions hold the same kind of text "
+        "(default: as the run trains)",
+    )
     parser.add_argument("--row-tokens", type=int, metavar="N", help="default: as the run trains")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: the recipe's")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
@@ -71,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         rows=args.rows,
         lines=args.lines,
         row_tokens=args.row_tokens,
+        joined=args.packages,
+        groups=tuple(args.groups),
         seed=args.seed,
         dtype=args.dtype,
         device=args.device,
@@ -105,5 +118,8 @@ def _print(name: str, line: dict[str, Any], as_json: bool) -> None:
         for order, exact in line["infilling"].get(source, {}).items():
             text += f"  {order.upper()} {exact['hits']} of {exact['lines']}"
         print(text)
+    parts = [f"{s['loss']:.3f}" for s in line["by_position"] if s["first"] >= NEAREST]
+    if parts:
+        print(f"  loss after {NEAREST}, {2 * NEAREST}, ... tokens: {', '.join(parts)}")
     if line.get("mixture"):
         print(f"  own mixture  loss {line['mixture']['loss']:.3f}", flush=True)
