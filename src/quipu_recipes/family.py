@@ -17,10 +17,11 @@ from quipu.train.recipe import Chain, LearningRate, Optimisation, TrainRecipe
 
 OTHERS = ("cpp", "java", "php", "typescript", "csharp", "bash")
 # Half of the samples, half of those in each order, as is usual since StarCoder: 0.9, as Code Llama
-# has it, infills no better and completes worse (DeepSeek-Coder). Half of the middles are stretches
-# of syntax, which is what editors ask for; half are any characters, so that words may be cut.
-INFILLING = Infilling(rate=0.5, spm=0.5, syntax=0.5)
-LONG, PYTHON = 0.03, 0.20  # shares of all tokens; code has the rest
+# has it, infills no better and completes worse (DeepSeek-Coder). Three middles in four are what
+# editors ask for, lines and stretches of syntax; others are any characters, so that words may be
+# cut. With middles a hundred tokens long on average a small model does not learn to end one.
+INFILLING = Infilling(rate=0.5, spm=0.5, syntax=0.25, lines=0.5)
+PYTHON = 0.20  # share of all tokens; code has what the stage of long context leaves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class Size:
     batch_tokens: int
     row_tokens: int
     long_tokens: int  # of a row in the stage of long context: what the model is made for
+    long_share: float  # of all tokens, in that stage
     last_row_tokens: int  # in the stage after it
     optimisation: Optimisation
     dtype: str
@@ -45,6 +47,7 @@ FAMILY = {
         batch_tokens=2**18,
         row_tokens=1_024,
         long_tokens=16_384,
+        long_share=0.03,
         last_row_tokens=16_384,
         # Muon is scaled to AdamW's updates: 0.02 on its author's scale, for matrices of this width,
         # is lr * 0.2 * sqrt(640), so 4e-3. 3e-3 is what OLMo's ladder has for AdamW.
@@ -59,6 +62,7 @@ FAMILY = {
         batch_tokens=8_192,  # in so short a run it is steps that are scarce
         row_tokens=512,
         long_tokens=16_384,
+        long_share=0.10,  # 22 steps, a share of 0.03, made short Python 3 % worse
         last_row_tokens=4_096,  # a third of the time that the longest take
         optimisation=Optimisation(matrix_lr=4e-3, other_lr=2e-3),
         dtype="float32",  # many processors have no bf16
@@ -70,7 +74,9 @@ FAMILY = {
 def code(size: str = "60m", tokens: int = 0) -> TrainRecipe:
     """Code with infilling; `tokens` of the whole chain, 0 for the size's own."""
     how = _size(size)
-    recipe = _stage("code", how, _tokens(how, tokens, 1 - LONG - PYTHON, how.batch_tokens))
+    recipe = _stage(
+        "code", how, _tokens(how, tokens, 1 - how.long_share - PYTHON, how.batch_tokens)
+    )
     # The rate stays at its peak: the stages that follow bring it down.
     return replace(
         recipe, learning_rate=LearningRate(warmup_steps=how.warmup_steps, decay=0.1, floor=0.5)
@@ -78,19 +84,25 @@ def code(size: str = "60m", tokens: int = 0) -> TrainRecipe:
 
 
 def long_context(size: str = "60m", tokens: int = 0) -> TrainRecipe:
-    """Longer rows of whole packages in import order, at theta 1e6."""
+    """Longer rows at theta 1e6: whole packages in import order, and single files as before.
+
+    Rows of whole packages alone made short code worse.
+    """
     how = _size(size)
     batch_tokens = max(how.batch_tokens, how.long_tokens)
-    recipe = _stage("long", how, _tokens(how, tokens, LONG, batch_tokens))
-    sources = tuple(
-        replace(source, packages=source.group == "python") for source in recipe.data.sources
+    recipe = _stage("long", how, _tokens(how, tokens, how.long_share, batch_tokens))
+    code, *others = recipe.data.sources
+    sources = (
+        replace(code, weight=0.25, packages=True),
+        replace(code, weight=0.60),
+        *others,
     )
     return replace(
         _longer(recipe, how),
         batch_tokens=batch_tokens,
         data=replace(recipe.data, sources=sources, row_tokens=how.long_tokens, seed=1),
         optimisation=_slower(how, 0.5),  # where the code stage left it
-        learning_rate=LearningRate(warmup_steps=5, decay=0.1, floor=0.8),
+        learning_rate=LearningRate(warmup_steps=5, decay=1.0, floor=0.6),
     )
 
 
@@ -109,7 +121,7 @@ def python(size: str = "60m", tokens: int = 0) -> TrainRecipe:
     return replace(
         _longer(recipe, how),
         data=replace(recipe.data, sources=sources, row_tokens=how.last_row_tokens, seed=2),
-        optimisation=_slower(how, 0.4),
+        optimisation=_slower(how, 0.3),
         learning_rate=LearningRate(warmup_steps=5, decay=1.0, floor=0.02),
     )
 

@@ -7,7 +7,8 @@ ways together. All stretches of a row are cut at once, since a call of numpy tak
 of them as for one.
 
 Random numbers are keyed by (seed, epoch, document number, start of the stretch in its document).
-Draws: 0 infilling or not, 1 order, 2 and 3 cuts, 4 syntax or characters, 5 which syntax.
+Draws: 0 infilling or not, 1 order, 2 and 3 cuts, 4 syntax, lines or characters, 5 which syntax or
+line, 6 how many lines more, 7 and 8 where the first one is cut, 9 whether the last one ends.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -82,8 +83,10 @@ class Arranger:
         infilled = draws.uniform(draw, 0) < self._how.rate
         spm = draws.uniform(draw, 1) < self._how.spm
         cuts = np.sort([draws.below(draw, d, texts.characters_S + 1) for d in (2, 3)], axis=0)
-        for s in np.flatnonzero(infilled & (draws.uniform(draw, 4) < self._how.syntax)):
-            cuts[:, s] = self._syntax(texts, int(s), draw[s : s + 1], cuts[:, s])
+        kind = draws.uniform(draw, 4)
+        for s in np.flatnonzero(infilled & (kind < self._how.syntax + self._how.lines)):
+            chosen = self._syntax if kind[s] < self._how.syntax else self._lines
+            cuts[:, s] = chosen(texts, int(s), draw[s : s + 1], cuts[:, s])
         cuts[:, ~infilled] = 0
         texts.cut(cuts)
         made = [
@@ -105,6 +108,28 @@ class Arranger:
             return otherwise
         chosen = spans[int(draws.below(draw, 5, len(spans))[0])]
         return [texts.character_at(s, int(byte) - first) for byte in chosen]
+
+    def _lines(self, texts: "_Texts", s: int, draw: draws.Words, otherwise: Ids) -> Ids | list[int]:
+        """Characters at which the rest of a line of this slice begins, and it or a later one ends.
+
+        It begins where the line does, after its indentation or anywhere in it; six times in ten
+        it ends with this line, else one to four lines later, every other time before the newline.
+        """
+        lines = texts.text_of(s).split("\n")
+        written = [number for number, line in enumerate(lines) if line.strip()]
+        if not written:
+            return otherwise
+
+        def below(which: int, limit: int) -> int:
+            return int(draws.below(draw, which, limit)[0])
+
+        first = written[below(5, len(written))]
+        last = min(first + max(0, below(6, 10) - 5), len(lines) - 1)
+        line = lines[first]
+        inside = (0, len(line) - len(line.lstrip()), below(7, len(line) + 1))[below(8, 3)]
+        begin = sum(len(line) + 1 for line in lines[:first]) + inside
+        end = begin - inside + sum(len(line) + 1 for line in lines[first : last + 1]) - 1
+        return [begin, end + (last < len(lines) - 1 and below(9, 2))]
 
     def _plain(self, texts: "_Texts", s: int) -> Sample:
         return Sample(
@@ -220,6 +245,12 @@ class _Texts:
     def bytes_of(self, s: int) -> int:
         """Bytes of a slice's text."""
         return int(self._facts.bytes_V[self.slices[s].ids].sum()) - self._dummy[s]
+
+    def text_of(self, s: int) -> str:
+        """A slice's text."""
+        source = self.slices[s]
+        text = b"".join([self._facts.token_bytes[i] for i in source.ids]).decode()
+        return text[self._dummy[s] :]
 
     def character_at(self, s: int, byte: int) -> int:
         """Which character of a slice begins at a byte of it, or, inside one, the next."""

@@ -72,12 +72,14 @@ class Infilling:
 
     Both cuts fall before characters drawn uniformly (arXiv 2308.12950 section 2.3), except that in
     a share `syntax` of the samples the middle is a stretch of syntax of the shards, where the part
-    has one.
+    has one, and in a share `lines` the rest of a line, at times with up to four more: what an
+    editor asks for, and short, so that a model learns when to stop.
     """
 
     rate: float = 0.5
     spm: float = 0.5
     syntax: float = 0.0
+    lines: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +148,13 @@ def _check_rows(row_tokens: int, infilling: Infilling) -> None:
         raise UsageError(
             "rows are too short", got=row_tokens, allowed=f"{SHORTEST_ROW} tokens or more"
         )
-    for share in ("rate", "spm", "syntax"):
+    for share in ("rate", "spm", "syntax", "lines"):
         value = getattr(infilling, share)
         if not 0 <= value <= 1:  # NaN too
             raise UsageError(f"infilling {share} is no share", got=value, allowed="0 to 1")
+    both = infilling.syntax + infilling.lines
+    if both > 1:
+        raise UsageError("infilling syntax and lines", got=both, allowed="1 together at most")
 
 
 def _check(sources: Sequence[Weighed]) -> None:

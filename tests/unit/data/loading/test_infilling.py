@@ -150,6 +150,34 @@ def test_syntax_is_looked_for_within_the_part_alone():
         )
 
 
+@settings(max_examples=60, deadline=None)
+@given(TEXTS.filter(bool), st.integers(0, 2**31), st.integers(0, 5))
+def test_the_rest_of_a_line_becomes_the_middle(text, number, seed):
+    tokenizer = small.tokenizer()
+    slices, texts = split(tokenizer, text, number)
+    how = Infilling(rate=1.0, spm=0.0, lines=1.0)
+    samples = Arranger(tokenizer, facts(tokenizer), how, seed).samples(slices, 0, ROOM)
+    for sample, its, source in zip(samples, texts, slices, strict=True):
+        assert ids_of(sample) == twin(tokenizer, sample, its, source.ends)
+        prefix, middle, suffix = parts_of(tokenizer, sample)
+        if its.strip():
+            assert middle.endswith("\n") or suffix[:1] in ("", "\n")
+            assert middle.removesuffix("\n").count("\n") <= 4
+            assert (prefix.rpartition("\n")[2] + middle.partition("\n")[0]).strip()
+
+
+def test_lines_begin_and_end_as_editors_ask_for_them():
+    tokenizer, text = small.tokenizer(), "a = 1\n    bc = 2\n"
+    slices = [whole(tokenizer, text, number) for number in range(3000)]
+    how = Infilling(rate=1.0, spm=0.0, lines=1.0)
+    samples = Arranger(tokenizer, facts(tokenizer), how, 0).samples(slices, 0, ROOM)
+    middles = Counter(parts_of(tokenizer, sample)[1] for sample in samples)
+    for whole_line in ("a = 1", "a = 1\n", "    bc = 2", "    bc = 2\n", "bc = 2", "bc = 2\n"):
+        assert middles[whole_line] > 90  # an eighth of 3000 or less, by where it begins and ends
+    assert middles["= 2"] > 5
+    assert middles[" 1\n    bc = 2"] > 5
+
+
 def test_shares_are_those_of_the_recipe():
     tokenizer, text = small.tokenizer(), small.source(1)
     slices = [whole(tokenizer, text, number) for number in range(4000)]

@@ -93,6 +93,7 @@ def test_less_than_a_row_is_refused():
         ({"sources": ()}, "nothing"),
         ({"infilling": Infilling(rate=1.5)}, "infilling rate"),
         ({"infilling": Infilling(syntax=-0.1)}, "infilling syntax"),
+        ({"infilling": Infilling(syntax=0.5, lines=0.6)}, "syntax and lines"),
     ],
 )
 def test_a_recipe_that_cannot_be_says_why(change, words):
