@@ -71,11 +71,12 @@ class Host:
         if job["environment"] != self._confinement.environment:
             return None
         ((name, source),) = job["files"].items()
+        program, whole = job["apart"]["program"], source.decode(errors="surrogatepass")
+        if not whole.startswith(program):
+            return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they would be told on this process's stderr
-            # The program by itself too: what it leaves open could swallow a part of its tests.
-            alone = plain(job["apart"]["program"])
-            found = alone and plain(source.decode(errors="surrogatepass"))
+            found = plain(program, whole.removeprefix(program))
             if found is None:
                 return None
             try:  # here, for then it is read once

@@ -89,13 +89,20 @@ class Plain(NamedTuple):
     modules: frozenset[str]  # that it imports
 
 
-def plain(program: str) -> Plain | None:
-    """What was read, if the program may run in one process with its tests; nothing of it runs."""
-    if len(program) > _LONGEST:
+def plain(program: str, rest: str = "") -> Plain | None:
+    """What was read, if the program may run in one process with its tests; nothing of it runs.
+
+    Of the two together with the `rest` of its file, which is read by itself: what the program
+    leaves open could swallow a part of it.
+    """
+    if len(program) + len(rest) > _LONGEST:
         return None
     try:
         tree = ast.parse(program)
-        return Plain(tree, _Reading(tree, imports="import" in program).imported)
+        if rest:
+            _need((program.endswith("\n") or rest.startswith("\n")) and "\r" not in program)
+            tree.body += ast.parse("\n" * program.count("\n") + rest).body
+        return Plain(tree, _Reading(tree, imports="import" in program or "import" in rest).imported)
     except (_NotPlainError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -1,5 +1,6 @@
 """What may share a process with its tests, and what may not."""
 
+import ast
 import time
 
 import pytest
@@ -123,3 +124,17 @@ def test_no_program_is_heavy_to_read_and_compile(name):
 
 def test_blocks_that_a_compiler_copies_are_not_plain():
     assert not plain(_nested("try:", "finally: x = 1", 2))
+
+
+@pytest.mark.parametrize("program", ["def f(x):\n    return x\n", "x = 1\n# é\n\n", "y = [\n1]"])
+def test_a_file_is_read_in_two_parts_as_it_is_in_one(program):
+    rest = "\ndef check(f):\n    assert f(1) == 1\n\ncheck(len)\n"
+    found, whole = plain(program, rest), plain(program + rest)
+    assert ast.dump(found.tree, include_attributes=True) == ast.dump(
+        whole.tree, include_attributes=True
+    )
+
+
+@pytest.mark.parametrize("program", ["x = 1", "x = '''\n", "x = (\n", "x = 1 \\\n", "if x:\n"])
+def test_what_a_program_leaves_open_does_not_swallow_its_tests(program):
+    assert not plain(program, "2\nassert False\n# ''')\n")
