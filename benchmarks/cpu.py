@@ -40,7 +40,7 @@ from speed.environment import Environments, install, python_of, versions
 from speed.models import SHAPES
 from speed.variants import OURS, VARIANTS, Variant, Workshop
 
-from quipu.llm import embedded_models
+from quipu.llm import TRAINED, embedded_models
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("one", "eight", "cold")
@@ -147,7 +147,7 @@ def measure_cold(
     args: argparse.Namespace, environments: Environments, journal: Journal
 ) -> dict[str, summary.Spread | str]:
     """Seconds from a new process to its first token, by engine, taking turns."""
-    model = next(iter(embedded_models().values()))
+    model = embedded_models()[TRAINED]
     times: dict[str, list[float]] = {}
     failed: dict[str, str] = {}
     commands = cold_commands(environments, model) if "cold" in args.only else {}

@@ -25,7 +25,7 @@ from quipu.config import Abilities
 from quipu.engine.batch import Batch
 from quipu.engine.engine import Engine
 from quipu.engine.runner import StepResult
-from quipu.llm import LLM, model_path
+from quipu.llm import LLM, TRAINED, model_path
 from quipu.request import Request, Sampling
 from quipu.text.tokenizer import Tokenizer
 
@@ -78,7 +78,7 @@ def alone(tokens: int, answers: int, sampling: Sampling, speculate: bool = False
 
 def through_llm(tokens: int, work: bytes = b"") -> float:
     """Seconds a token of a stream, from the question to the last piece."""
-    tokenizer = Tokenizer.load(model_path(None))
+    tokenizer = Tokenizer.load(model_path(TRAINED))
     info = ModelInfo(name="free", context=CONTEXT, abilities=Abilities())
     runner = FreeRunner(tokenizer.vocab, work)
     with LLM(LocalBackend(engine_of(runner, tokenizer.vocab), tokenizer, info)) as llm:

@@ -15,7 +15,7 @@ from pathlib import Path
 from quipu.checkpoint import convert, open_checkpoint
 from quipu.checkpoint.conversion import Rounding
 from quipu.data.tokens.reading import TokenShards
-from quipu.llm import load, model_path
+from quipu.llm import TRAINED, load, model_path
 from quipu.quantise import calibrated_on
 from quipu.text.tokenizer import Tokenizer
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--files", type=int, default=10**9, help="held-out files to read at most")
     args = parser.parse_args()
-    source = model_path(args.model)
+    source = model_path(args.model or TRAINED)
     held = held_out(args.corpus, args.files)
     opened = open_checkpoint(source)
     ways: list[tuple[str, str | None, Rounding | None]] = [

@@ -20,6 +20,7 @@ import numpy as np
 
 from quipu.backend.local import LocalBackend
 from quipu.backend.protocol import ModelInfo
+from quipu.checkpoint.opening import open_checkpoint
 from quipu.config import Abilities
 from quipu.engine.batch import Batch
 from quipu.engine.engine import Engine
@@ -127,7 +128,7 @@ def main() -> None:
     parser.add_argument("--session", type=Path, default=HERE / "data" / "typing_session.json")
     parser.add_argument("--plot", type=Path, default=HERE / "results" / "typing_session.png")
     args = parser.parse_args()
-    tokenizer = Tokenizer.load(model_path(args.model))
+    tokenizer = Tokenizer.from_files(open_checkpoint(model_path(args.model)).tokenizer_files())
     shown: dict[Order, list[Counted]] = {}
     print(f"{'':24} {'mean':>7} {'median':>7} {'p95':>7}   prompt tokens computed anew")
     orders: tuple[Order, ...] = ("spm", "psm")

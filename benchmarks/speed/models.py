@@ -14,7 +14,7 @@ from quipu.checkpoint import StoredTensor, TensorSpec
 from quipu.checkpoint.hf import HfWriter
 from quipu.config import SIZES, Abilities, ModelConfig
 from quipu.counts import weight_shapes
-from quipu.llm import embedded_models
+from quipu.llm import TRAINED, embedded_models
 from quipu.sentencepiece_proto import NORMAL, Piece, SentencePieceProto, decode, encode
 
 STD = 0.02
@@ -78,7 +78,7 @@ def _cut(stock: npt.NDArray[np.uint16], start: int, count: int) -> npt.NDArray[n
 
 def _tokenizer_files(vocab: int) -> dict[str, bytes]:
     """The embedded model's tokenizer, filled up to `vocab` with pieces no text is split into."""
-    path = next(iter(embedded_models().values())) / "tokenizer.model"
+    path = embedded_models()[TRAINED] / "tokenizer.model"
     proto = decode(path.read_bytes())
     lowest = min(piece.score for piece in proto.pieces)
     filling = tuple(

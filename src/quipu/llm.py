@@ -19,14 +19,16 @@ from quipu.text.chat import Message, Role
 from quipu.text.infill import Order
 from quipu.text.tokenizer import Tokenizer
 
-EMBEDDED = "quipu-6m"
+EMBEDDED = "quipu-6m-int8"  # what runs where no model is named
+TRAINED = "quipu-6m"  # its weights as they were trained, to go on from
 TUNED = "codellama-7b-instruct"
 
 
 def embedded_models() -> dict[str, Path]:
     """Models inside the package, by name."""
     folder = Path(__file__).parent / "weights"
-    return {path.name: path for path in sorted(folder.iterdir()) if (path / "config.json").exists()}
+    folders = {path.parent.name: path.parent for path in sorted(folder.glob("*/config.json"))}
+    return folders | {path.stem: path for path in sorted(folder.glob("*.quipu"))}
 
 
 def model_path(model: str | Path | None) -> Path:

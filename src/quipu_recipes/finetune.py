@@ -23,11 +23,12 @@ from quipu.data.steps.quality import Quality
 from quipu.data.steps.redact import Redact
 from quipu.data.steps.shape import DataLike, LongLines, Minified, TooShort
 from quipu.errors import UsageError
-from quipu.llm import model_path
+from quipu.llm import TRAINED, model_path
 from quipu.text.tokenizer import Tokenizer
 from quipu.train.recipe import LearningRate, Lora, Optimisation
 from quipu.train.start import config_of, tokenizer_files
 from quipu.train.tuning import Tuning
+from quipu_recipes.family import INFILLING
 
 # No licences: it is yours. Secrets and addresses are not learnt all the same.
 STEPS: tuple[Step | Map, ...] = (
@@ -51,7 +52,7 @@ def folder(source: Path, start: str = "", how: str = "lora", epochs: float = 2.0
     """
     if how not in ("lora", "full"):
         raise UsageError("how", got=how, allowed="lora, full")
-    path = model_path(start or None).resolve()
+    path = model_path(start or TRAINED).resolve()
     model = config_of(path)
     infills = Tokenizer.from_files(tokenizer_files(path)).infill is not None
     size = parameters(model)
@@ -66,8 +67,7 @@ def folder(source: Path, start: str = "", how: str = "lora", epochs: float = 2.0
         corpus=_corpus(source),
         row_tokens=min(model.context, ROW_TOKENS),
         epochs=epochs,
-        # Half of the samples, half of those in each order, half of the middles stretches of syntax.
-        infilling=Infilling(rate=0.5 if infills else 0.0, spm=0.5, syntax=0.5),
+        infilling=INFILLING if infills else Infilling(rate=0.0),
         optimisation=Optimisation(
             matrices="adamw", matrix_lr=rate, other_lr=rate, weight_decay=0.0
         ),

@@ -12,7 +12,7 @@ import quipu as face
 import small
 from conformance import openai_server
 from quipu.cli.main import COMMANDS
-from quipu.llm import LLM, embedded_models
+from quipu.llm import EMBEDDED, LLM, TRAINED, embedded_models
 from quipu.text import chat
 
 PROMPT = "def step_1_1(value, count=1):\n"
@@ -133,9 +133,19 @@ def test_the_demo_shows_answers_in_their_place_and_says_what_chat_needs(quipu):
 
 
 def test_embedded_models_are_small_enough_to_ship():
-    assert embedded_models()
-    for path in embedded_models().values():
-        assert sum(file.stat().st_size for file in path.iterdir()) < 20_000_000
+    sizes = {
+        name: sum(file.stat().st_size for file in [path, *path.glob("*")])
+        for name, path in embedded_models().items()
+    }
+    assert sizes.keys() == {TRAINED, EMBEDDED}
+    assert sizes[EMBEDDED] < 10_000_000
+    assert sum(sizes.values()) < 20_000_000
+
+
+def test_what_runs_is_what_was_trained_in_eight_bits(quipu, tmp_path):
+    made = tmp_path / "model.quipu"
+    assert quipu("convert", TRAINED, made, "--to", "native", "--quantize", "int8").code == 0
+    assert made.read_bytes() == embedded_models()[EMBEDDED].read_bytes()
 
 
 def test_chat_names_a_tuned_model_while_the_embedded_one_is_not(refused):

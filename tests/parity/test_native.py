@@ -15,7 +15,7 @@ from quipu.checkpoint.packing import pack, unpack
 from quipu.checkpoint.tensors import StoredTensor, as_float32
 from quipu.config import ModelConfig, RopeScaling
 from quipu.engine.batch import Batch
-from quipu.llm import model_path
+from quipu.llm import TRAINED, model_path
 from quipu.model.attend import single_document
 from quipu.model.rope import frequencies as torch_frequencies
 from quipu.native import _runtime
@@ -235,7 +235,7 @@ def own_code(llm, files):
 def test_bf16_chooses_the_tokens_of_fp32_on_the_embedded_model():
     chosen = {}
     for backend, dtype in (("torch", "float32"), ("native", "bfloat16")):
-        with quipu.load(None, backend, dtype=dtype) as llm:
+        with quipu.load(TRAINED, backend, dtype=dtype) as llm:
             logits = [llm.logits(ids).argmax(axis=1) for ids in own_code(llm, 4)]
             chosen[backend] = np.concatenate(logits)
     assert (chosen["torch"] == chosen["native"]).mean() >= TOP1_AGREEMENT
@@ -244,14 +244,14 @@ def test_bf16_chooses_the_tokens_of_fp32_on_the_embedded_model():
 def test_int8_costs_less_than_a_thousandth_of_perplexity_on_the_embedded_model():
     nats = {}
     for dtype in ("bfloat16", "int8"):
-        with quipu.load(dtype=dtype) as llm:
+        with quipu.load(TRAINED, dtype=dtype) as llm:
             nats[dtype] = np.concatenate([-llm.score(ids) for ids in own_code(llm, FILES)])
     assert np.exp((nats["int8"] - nats["bfloat16"]).mean()) <= INT8_PERPLEXITY
 
 
 @pytest.mark.parametrize(("stored", "packed"), [("q8_0", "int8"), ("q4_0", "int4")])
 def test_a_gguf_file_runs_as_it_is(tmp_path, stored, packed):
-    source, gguf, native = model_path(None), tmp_path / "model.gguf", tmp_path / "model.quipu"
+    source, gguf, native = model_path(TRAINED), tmp_path / "model.gguf", tmp_path / "model.quipu"
     convert(source, gguf, to="gguf", dtype=stored)
     convert(gguf, native, to="native")
     found = {}

@@ -12,7 +12,7 @@ from quipu.checkpoint import Checkpoint, as_float32, convert, open_checkpoint
 from quipu.checkpoint.tensors import StoredTensor, cast
 from quipu.config import ModelConfig
 from quipu.errors import TokenizerError, UsageError
-from quipu.llm import model_path
+from quipu.llm import TRAINED, model_path
 from quipu.quantise import Calibrated, calibrated_on
 from quipu.quantise.forward import Floats, Forward, NativeForward
 from unit.checkpoint.conftest import make_hf, tokenizer_model  # noqa: F401  (fixtures)
@@ -49,7 +49,7 @@ def test_a_fitted_model_computes_more_like_its_source_than_a_rounded_one(
     tmp_path: Path, forward: Make
 ) -> None:
     """The embedded model, on tokens it was not fitted to."""
-    source = open_checkpoint(model_path(None))
+    source = open_checkpoint(model_path(TRAINED))
     random = np.random.default_rng(1)
     tokens = random.integers(0, source.config.vocab, (6, 64)).astype(np.int32)
     fitted, rounded = tmp_path / "fitted.quipu", tmp_path / "rounded.quipu"

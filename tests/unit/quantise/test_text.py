@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quipu.errors import UsageError
-from quipu.llm import model_path
+from quipu.llm import TRAINED, model_path
 from quipu.quantise.text import read_tokens
 from quipu.text.tokenizer import Tokenizer
 
@@ -12,7 +12,7 @@ from quipu.text.tokenizer import Tokenizer
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     """The embedded model's."""
-    return Tokenizer.load(model_path(None))
+    return Tokenizer.load(model_path(TRAINED))
 
 
 def test_the_standard_library_is_the_default_and_always_the_same(tokenizer: Tokenizer) -> None:
