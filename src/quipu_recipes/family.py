@@ -19,7 +19,7 @@ OTHERS = ("cpp", "java", "php", "typescript", "csharp", "bash")
 # Half of the samples, half of those in each order, as is usual since StarCoder: 0.9, as Code Llama
 # has it, infills no better and completes worse (DeepSeek-Coder). Three middles in four are what
 # editors ask for, lines and stretches of syntax; others are any characters, so that words may be
-# cut. With middles a hundred tokens long on average a small model does not learn to end one.
+# cut. With middles a hundred tokens long on average a small model is late to learn to end one.
 INFILLING = Infilling(rate=0.5, spm=0.5, syntax=0.25, lines=0.5)
 PYTHON = 0.20  # share of all tokens; code has what the stage of long context leaves
 
@@ -58,7 +58,7 @@ FAMILY = {
     ),
     "6m": Size(
         model=replace(SIZES["quipu-6m"], context=512),
-        tokens=12_000_000,  # an hour and a half of two cores
+        tokens=12_000_000,  # two hours of two cores
         batch_tokens=8_192,  # in so short a run it is steps that are scarce
         row_tokens=512,
         long_tokens=16_384,
@@ -91,12 +91,8 @@ def long_context(size: str = "60m", tokens: int = 0) -> TrainRecipe:
     how = _size(size)
     batch_tokens = max(how.batch_tokens, how.long_tokens)
     recipe = _stage("long", how, _tokens(how, tokens, how.long_share, batch_tokens))
-    code, *others = recipe.data.sources
-    sources = (
-        replace(code, weight=0.25, packages=True),
-        replace(code, weight=0.60),
-        *others,
-    )
+    files, *others = recipe.data.sources
+    sources = (replace(files, weight=0.25, packages=True), replace(files, weight=0.60), *others)
     return replace(
         _longer(recipe, how),
         batch_tokens=batch_tokens,

@@ -90,7 +90,7 @@ def memory(recipe: TrainRecipe, machine: Machine) -> Memory:
         weights=alone_bytes if alone else SINGLE * kept,
         gradients=_gradients(recipe, machine, trained),
         optimiser=state,
-        gathered=0 if alone else _gathered(weights, recipe.model.layers, size),
+        gathered=0 if alone else _gathered(recipe, weights, size),
         activations=activation_bytes(recipe, machine),
         loss=_loss(recipe, machine),
         update=_update(trained, size, alone=alone) if muon else 0,
@@ -165,15 +165,14 @@ def _gradients(recipe: TrainRecipe, machine: Machine, trained: list[Weight]) -> 
     return SINGLE * (held + whole)
 
 
-def _gathered(weights: list[Weight], layers: int, size: int) -> int:
+def _gathered(recipe: TrainRecipe, weights: list[Weight], size: int) -> int:
     """Two blocks (the next one comes while one computes), a block's gradients twice, the rest.
 
     Of a small model all blocks.
     """
-    block = sum(weight.gathered for weight in weights if weight.in_block) // layers
-    whole = sum(weight.gathered for weight in weights)
-    if whole <= KEPT:
-        return size * whole + (size + SINGLE) * block
+    block = sum(weight.gathered for weight in weights if weight.in_block) // recipe.model.layers
+    if sum(weight.held for weight in shares(recipe, MeshShape())) <= KEPT:
+        return size * sum(weight.gathered for weight in weights) + (size + SINGLE) * block
     rest = sum(weight.gathered for weight in weights if not weight.in_block)
     return (3 * size + SINGLE) * block + 2 * size * rest
 

@@ -248,9 +248,8 @@ class _Texts:
 
     def text_of(self, s: int) -> str:
         """A slice's text."""
-        source = self.slices[s]
-        text = b"".join([self._facts.token_bytes[i] for i in source.ids]).decode()
-        return text[self._dummy[s] :]
+        ids = self.slices[s].ids.tolist()
+        return self._tokenizer.decode(ids, dummy_prefix=bool(self._dummy[s]))
 
     def character_at(self, s: int, byte: int) -> int:
         """Which character of a slice begins at a byte of it, or, inside one, the next."""
