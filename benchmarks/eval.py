@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from eval_speed import compiled_programs, python_programs, report
+from eval_speed import compiled_programs, python_programs, report, verdicts
 from eval_speed.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +23,7 @@ PARTS: dict[str, Callable[[Setting], str]] = {
     "report": report.measure,
     "python-programs": python_programs.measure,
     "compiled-programs": compiled_programs.measure,
+    "verdicts": verdicts.measure,
 }
 
 

@@ -47,6 +47,8 @@ SIZES = {
     "cruxeval-input": 800,
     "cruxeval-output": 800,
     "gsm8k": 1319,
+    "repobench-python": 20,
+    "repobench-java": 20,
 }
 JUDGED = ("humaneval-plus-mini", "cruxeval-input", "cruxeval-output", "gsm8k")
 SAMPLE = 6
@@ -101,7 +103,9 @@ def test_solutions_pass_and_mutants_fail(judge, name):
         assert not passes(judge, task, problem, task.mutant(problem)), problem.id
 
 
-@pytest.mark.parametrize("name", [name for name in SIZES if name.startswith("santacoder")])
+@pytest.mark.parametrize(
+    "name", [name for name in SIZES if name.startswith(("santacoder", "repobench"))]
+)
 def test_every_line_matches_itself_and_no_other(name):
     task = named(name)
     for problem in problems(task):

@@ -1,18 +1,20 @@
 """Whole programs in eight languages judged: built, run, and told passed from failed."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quipu.errors import SandboxError, UsageError
 from quipu.sandbox.checker import CheckerError, TypeScript
 from quipu.sandbox.languages import LANGUAGES, Language, Tools
-from quipu.sandbox.local import LocalSandbox
+from quipu.sandbox.local import PATH, LocalSandbox
 from quipu.sandbox.program import Apart, Limits, Outcome, Program, Sandbox
 
 _HEADER = "#include <bits/stdc++.h>\n"
@@ -133,7 +135,7 @@ class LocalJudge:
             stdin=stdin,
             complete=complete and language == "python",
             apart=apart if language == "python" else None,
-            environment=known.environment,
+            environment=self._environment(known),
         )
         return _told(known, self.sandbox.run(program))
 
@@ -144,6 +146,11 @@ class LocalJudge:
 
     def _language(self, name: str) -> Language:
         return self._known.get(name) or self._known.setdefault(name, required(name))
+
+    def _environment(self, language: Language) -> Mapping[str, str]:
+        if language.withheld and self.tools.commands:
+            return {**language.environment, "PATH": self.tools.commands}
+        return language.environment
 
     def _checked(self, source: str) -> str | Outcome:
         """JavaScript of a TypeScript program, or how it failed."""
@@ -161,18 +168,45 @@ class LocalJudge:
 
 def _told(language: Language, outcome: Outcome) -> Outcome:
     """The outcome of a runtime that reports a failure on stderr alone."""
-    if outcome.status == "passed" and any(sign in outcome.stderr for sign in language.fails_on):
-        return dataclasses.replace(outcome, status="failed", detail="said so on stderr")
+    signs = [sign.decode() for sign in language.fails_on if sign in outcome.stderr]
+    if outcome.status == "passed" and signs:
+        return dataclasses.replace(outcome, status="failed", detail=f"{signs[0]} on stderr")
     return outcome
 
 
 def tools_here(data: Path | None) -> Tools:
-    """Tools of this machine: a compiled C++ header, made on first use; jars of a data folder."""
+    """Tools of this machine: a compiled C++ header and a folder of commands, both made on first
+    use; jars of a data folder.
+    """
     jar = data / "multipl-e" / _JARS if data else None
     return Tools(
         header=_compiled_header() or "",
         classpath=str(jar.resolve()) if jar and jar.is_file() else "",
+        commands=_commands(LANGUAGES["bash"].withheld),
     )
+
+
+def _commands(withheld: Sequence[str]) -> str:
+    """Path of a folder of links to this machine's commands but some; awk is mawk, if it is here."""
+    found: dict[str, str] = {}
+    for place in filter(os.path.isdir, PATH.split(":")):
+        for name in sorted(os.listdir(place)):
+            if name not in withheld:
+                found.setdefault(name, f"{place}/{name}")
+    if "mawk" in found:
+        found["awk"] = found["mawk"]
+    name = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+    folder = cache_folder() / f"commands-{name}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
+            made = Path(aside, "commands")
+            made.mkdir()
+            for name, path in found.items():
+                (made / name).symlink_to(path)
+            with contextlib.suppress(OSError):  # another process was first
+                made.rename(folder)
+    return str(folder.resolve())
 
 
 def _compiled_header() -> str | None:
@@ -206,6 +240,7 @@ def open_judge(
     tools = tools_here(data)
     read = [str(Path(tools.header).parent)] if tools.header else []
     read += tools.classpath.split(":") if tools.classpath else []
+    read += [tools.commands] if tools.commands else []
     sandbox = LocalSandbox(
         workers=workers, allow_weaker=allow_weaker, read=read, bubblewrap=bubblewrap
     )

@@ -21,6 +21,7 @@ class Tools:
 
     header: str = ""  # a C++ header that is compiled beforehand, and includes the standard library
     classpath: str = ""  # jar files for Java, separated by colons
+    commands: str = ""  # a folder of commands, in place of the machine's, for Bash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Language:
     stop: tuple[str, ...] = ()  # where a model's function ends, as MultiPL-E has it
     executables: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()  # Debian's, for what is needed
-    extras: tuple[str, ...] = ()  # Debian's, for programs that solutions like to call
+    withheld: tuple[str, ...] = ()  # commands that its programs do not find
     environment: Mapping[str, str] = field(default_factory=dict)
     fails_on: tuple[bytes, ...] = ()  # words on stderr of a runtime that ends with 0 all the same
 
@@ -176,7 +177,9 @@ LANGUAGES: dict[str, Language] = {
             stop=("\n}",),
             executables=("bash",),
             packages=("bash",),
-            extras=("bc", "gawk", "jq"),
+            # MultiPL-E's container (Ubuntu 22.04) has none of them, and many answers call bc: with
+            # it a score is 2 points above the published ones.
+            withheld=("bc", "dc", "gawk", "jq"),
         ),
     )
 }

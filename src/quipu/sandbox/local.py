@@ -28,6 +28,7 @@ SYSTEM = (
     "/etc/java-17-openjdk", "/etc/mono", "/etc/php",
 )  # fmt: skip
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+PATH = "/usr/local/bin:/usr/bin:/bin"
 SCRATCH_BYTES = 512 * 2**20
 SPARE_S = 30.0  # beyond a program's wall time, before a worker is given up
 _START = (
@@ -221,7 +222,7 @@ def _wrapped(read: Sequence[str], scratch: str) -> list[str]:
 def _environment(scratch: str) -> dict[str, str]:
     place = f"{scratch}/work"
     return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": PATH,
         "HOME": place,
         "TMPDIR": place,
         "LANG": "C.UTF-8",

@@ -74,6 +74,13 @@ def test_a_public_class_names_its_file(judge):
     assert judge.judge("java", source).status == "passed"
 
 
+def test_bash_programs_find_what_the_publishers_machines_had(judge):
+    lines = [f"! command -v {name} || exit 1" for name in LANGUAGES["bash"].withheld]
+    lines += ["seq 3 | grep 2 | sed s/2/4/ | xargs printf '%s\\n' | awk '{ print $1 + 1 }'"]
+    outcome = judge.judge("bash", "\n".join(lines))
+    assert (outcome.status, outcome.stdout) == ("passed", b"5\n")
+
+
 def test_an_unknown_language_is_refused(judge):
     with pytest.raises(UsageError, match="got cobol"):
         judge.judge("cobol", "")

@@ -85,12 +85,9 @@ def _print(layers: set[str], lacking: dict[str, list[str]], trouble: str) -> Non
     )
     table.add_row()
     for name, language in LANGUAGES.items():
-        extras = [word for word in language.extras if shutil.which(word) is None]
         words = remedy(language) if lacking[name] else ""
-        if not words and extras:
-            words = (
-                f"some solutions call {', '.join(extras)}: apt-get install -y {' '.join(extras)}"
-            )
+        if not words and language.withheld:
+            words = f"without {', '.join(language.withheld)}, as where it was published"
         table.add_row("[bold]no[/bold]" if lacking[name] else "yes", name, words)
     console.print(table)
     console.print(trouble or "Programs can be confined here.", highlight=False, soft_wrap=True)

@@ -141,11 +141,15 @@ class MultiplE:
 
     def _note(self) -> str:
         if self.repaired:
-            return "; lists and dictionaries compared by their elements, null by =="
+            return (
+                "; lists and dictionaries compared by their elements, null by ==; an unhandled"
+                " exception fails (DeepSeek's and Qwen's harnesses count it as passing)"
+            )
         if self.language == "cs":
             return "; tests as released: lists compared by reference, so many can never pass"
         if self.language == "sh":
-            return "; solutions may call bc, gawk and jq where they are installed"
+            withheld = ", ".join(LANGUAGES["bash"].withheld)
+            return f"; programs do not find {withheld}, which MultiPL-E's container has not"
         return ""
 
     def _published(self) -> tuple[Published, ...]:

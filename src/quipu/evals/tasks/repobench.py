@@ -69,4 +69,4 @@ class RepoBench:
         return f"{problem.facts['next_line']}\n"
 
     def mutant(self, problem: Problem) -> str | None:
-        return f"{problem.facts['next_line']} mutant\n"
+        return f"{str(problem.facts['next_line']).rstrip()} mutant\n"  # some end with a return
