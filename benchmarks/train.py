@@ -21,7 +21,7 @@ import statistics
 import subprocess
 import sys
 import venv
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from quipu.config import SIZES
@@ -51,6 +51,8 @@ class Work:
     compiled: bool
     nanochat: str
     processes: int = 1
+    products: str = "plain"  # of ours
+    matrices: str = "muon"  # of ours; peers have AdamW
 
 
 class Contender:
@@ -148,20 +150,32 @@ def contenders(args: argparse.Namespace, work: Work) -> list[Contender]:
     """All that are asked for, starting."""
     peers = args.venv / "bin/python"
     known = {
-        OURS: (sys.executable, "run_quipu.py"),
-        "transformers Trainer": (peers, "run_trainer.py"),
-        "litgpt": (peers, "run_litgpt.py"),
-    }
+        **{name: (sys.executable, "run_quipu.py", replace(work, **how)) for name, how in
+           ours(work).items()},
+        "transformers Trainer": (peers, "run_trainer.py", work),
+        "litgpt": (peers, "run_litgpt.py", work),
+    }  # fmt: skip
     if args.nanochat:
-        known["nanochat"] = (peers, "run_nanochat.py")
+        known["nanochat"] = (peers, "run_nanochat.py", work)
     chosen = args.only or list(known)
-    return [Contender(name, *known[name], work) for name in chosen]
+    return [Contender(name, *known[name]) for name in chosen]
+
+
+def ours(work: Work) -> dict[str, dict[str, str]]:
+    """Quipu as its recipes train, with the peers' optimiser, and without products of its own."""
+    if work.device != "cpu" or work.dtype != "float32":
+        return {OURS: {}, f"{OURS}, AdamW": {"matrices": "adamw"}}
+    return {
+        OURS: {"products": "fixed"},
+        f"{OURS}, AdamW": {"products": "fixed", "matrices": "adamw"},
+        f"{OURS}, AdamW, fp32 products": {"matrices": "adamw"},
+    }
 
 
 def report(args: argparse.Namespace, work: Work, ran: list[Contender]) -> str:
     """Results as Markdown."""
     medians = {one.name: statistics.median(one.seconds) for one in ran if one.seconds}
-    peers = {name: seconds for name, seconds in medians.items() if name != OURS}
+    peers = {name: took for name, took in medians.items() if not name.startswith(OURS)}
     flops = training_flops(SIZES[args.size], work.row_tokens) * work.batch_tokens
     lines = [
         f"# Training steps, {args.size}, {work.device}",
@@ -185,9 +199,10 @@ def report(args: argparse.Namespace, work: Work, ran: list[Contender]) -> str:
             f"| {flops / medians[one.name] / 1e9:,.0f} "
             f"| {statistics.median(one.processor_seconds):.2f} |"
         )
-    if OURS in medians and peers:
-        best = min(peers, key=lambda name: peers[name])
-        lines += ["", f"Quipu: {peers[best] / medians[OURS]:.2f} x the best peer ({best})."]
+    best = min(peers, key=lambda name: peers[name], default="")
+    for name, took in medians.items():
+        if best and name not in peers:
+            lines += ["", f"{name}: {peers[best] / took:.2f} x the best peer ({best})."]
     if not args.nanochat:
         lines += ["", "nanochat was left out: it is no package (--nanochat FOLDER)."]
     return "\n".join(lines) + "\n"

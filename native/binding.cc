@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "fixed.h"
 #include "learn.h"
 #include "model.h"
 #include "weights.h"
@@ -215,6 +216,30 @@ void unsee(const Floats3& by_out, const Floats3& q, const Floats3& k, const Floa
   raise(error);
 }
 
+FixedFactor factor_of(const Array<const float, 2>& x, bool turned) {
+  return {x.data(), static_cast<int64_t>(x.shape(1)), turned};
+}
+
+void fixed(const Array<const float, 2>& a, const Array<const float, 2>& b, const Floats2& out,
+           bool a_turned, bool b_turned, bool add, int32_t threads, const std::string& isa) {
+  const size_t rows = a.shape(a_turned ? 1 : 0), depth = a.shape(a_turned ? 0 : 1);
+  const size_t columns = b.shape(b_turned ? 1 : 0);
+  require(b.shape(b_turned ? 0 : 1) == depth && out.shape(0) == rows && out.shape(1) == columns,
+          "factors and result of a product do not go together");
+  FixedTask task{};
+  task.a = factor_of(a, a_turned), task.b = factor_of(b, b_turned);
+  task.y = out.data(), task.y_stride = static_cast<int64_t>(columns);
+  task.rows = size32(rows), task.columns = size32(columns), task.depth = size32(depth);
+  task.add = add;
+  const Kernels& kernels = kernels_for(isa);
+  Error error = ok;
+  {
+    nb::gil_scoped_release free;
+    error = multiply_fixed(kernels, task, threads);
+  }
+  raise(error);
+}
+
 void make_model(Model* place, int32_t dim, int32_t layers, int32_t heads, int32_t kv_heads,
                 int32_t head_size, int32_t ffn, int32_t vocab, float norm_eps,
                 const Floats1& frequency, float rotary_factor, const std::string& kv_format,
@@ -242,6 +267,8 @@ NB_MODULE(_runtime, module) {
   module.def("attend_documents_backward", &quipu::unsee, "by_out_THE"_a, "q_THE"_a, "k_TKE"_a,
              "v_TKE"_a, "out_THE"_a, "normaliser_TH"_a, "bounds"_a, "by_q_THE"_a, "by_k_TKE"_a,
              "by_v_TKE"_a, nb::kw_only(), "threads"_a, "isa"_a);
+  module.def("multiply_fixed", &quipu::fixed, "a"_a, "b"_a, "out"_a, nb::kw_only(), "a_turned"_a,
+             "b_turned"_a, "add"_a, "threads"_a, "isa"_a);
   nb::class_<Model>(module, "Model")
       .def("__init__", &quipu::make_model, nb::kw_only(), "dim"_a, "layers"_a, "heads"_a,
            "kv_heads"_a, "head_size"_a, "ffn"_a, "vocab"_a, "norm_eps"_a, "frequency"_a,

@@ -119,6 +119,33 @@ struct HeadTask {
 };
 constexpr int block_queries = 48;  // whose weights meet keys and values together
 
+// A factor of a product in fixed point: numbers [outer, depth], or turned, [depth, outer], rows
+// `stride` apart. Owns nothing.
+struct FixedFactor {
+  const float* x;
+  int64_t stride;
+  bool turned;
+};
+
+// y [rows, columns] = a b^T, or y + a b^T, for training. Of every row of a and b, each stretch of
+// fixed_depth numbers is rounded to integers of up to +-fixed_largest with a scale of its own;
+// their products are summed exactly and stretches added in fp32, in order. A stretch with a number
+// that is none gives results that are none. Owns nothing.
+struct FixedTask {
+  FixedFactor a, b;
+  float* y;
+  int64_t y_stride;
+  int32_t rows, columns, depth;
+  bool add;
+  int32_t* words;  // scratch, see fixed.cc
+  float* scales;
+};
+constexpr int fixed_depth = 256;
+constexpr int fixed_largest = 2895;    // fixed_depth of its squares fit 32 bits
+constexpr float fixed_least = 1e-30f;  // what is no larger counts as 0
+constexpr int fixed_panel = 32;        // columns that are packed side by side, at most
+constexpr int fixed_rows = 48;         // rows that meet a panel while both are in the cache
+
 // Every function is free of allocation and exceptions, trusts its arguments (the ops check them)
 // and runs on one thread. A row's result depends on that row alone, bit for bit, however rows are
 // tiled.
@@ -153,6 +180,8 @@ struct Kernels {
   // Causal attention of training: forward, and backward.
   void (*see_document)(const HeadTask& task);
   void (*unsee_document)(const HeadTask& task);
+  // All of a product of training.
+  void (*multiply_fixed)(const FixedTask& task);
 };
 
 // Writes every table that build and machine have, the best last, and returns how many. A set may

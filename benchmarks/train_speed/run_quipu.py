@@ -18,7 +18,7 @@ from quipu.train import start
 from quipu.train.loop import Machine, of_machine
 from quipu.train.placing import place
 from quipu.train.ranks import MeshShape, Ranks, joined
-from quipu.train.recipe import TrainRecipe
+from quipu.train.recipe import Optimisation, TrainRecipe
 from quipu.train.step import Learner
 
 
@@ -46,6 +46,8 @@ def main() -> None:
         tokens=work.batch_tokens * 1000,
         batch_tokens=work.batch_tokens,
         dtype=work.dtype,
+        products=work.products,
+        optimisation=Optimisation(matrices=work.matrices),
     )
     launch(work)
     with joined(MeshShape(data=work.processes), work.device) as ranks:
@@ -69,8 +71,9 @@ def launch(work: Any) -> None:
 def take_steps(work: Any, recipe: TrainRecipe, ranks: Ranks) -> None:
     """A step whenever it is this trainer's turn."""
     weights = place(
-        recipe.model, ranks, getattr(torch, work.dtype), compiled=work.compiled, recompute=False
-    )
+        recipe.model, ranks, getattr(torch, work.dtype), compiled=work.compiled, recompute=False,
+        fixed=work.products == "fixed",
+    )  # fmt: skip
     start.fill(weights, recipe)
     machine = of_machine(Machine(), recipe)
     learner = Learner(weights, recipe, ranks, micro_tokens=machine.micro_tokens)

@@ -20,6 +20,8 @@
 
 #include "vector_learn.h"
 
+#include "vector_fixed.h"
+
 namespace quipu {
 namespace {
 
@@ -227,6 +229,7 @@ void multiply_on_tiles(const Product& product, const Activations& x, const Tile&
 
 extern const Kernels QUIPU_TABLE;
 const Kernels QUIPU_TABLE = {Isa::amx, prepare, multiply_on_tiles, rms_norm, rotate, silu_mul,
-                             store, attend, merge, finish, argmax, see_document, unsee_document};
+                             store, attend, merge, finish, argmax, see_document, unsee_document,
+                             multiply_fixed};
 
 }  // namespace quipu

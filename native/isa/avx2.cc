@@ -10,6 +10,8 @@
 
 #include "vector_learn.h"
 
+#include "vector_fixed.h"
+
 namespace quipu {
 namespace {
 
@@ -219,6 +221,7 @@ void multiply(const Product& product, const Activations& x, const Tile& tile) {
 
 extern const Kernels QUIPU_TABLE;
 const Kernels QUIPU_TABLE = {Isa::avx2, prepare, multiply, rms_norm, rotate, silu_mul,
-                             store, attend, merge, finish, argmax, see_document, unsee_document};
+                             store, attend, merge, finish, argmax, see_document, unsee_document,
+                             multiply_fixed};
 
 }  // namespace quipu

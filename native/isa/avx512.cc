@@ -13,6 +13,8 @@
 
 #include "vector_learn.h"
 
+#include "vector_fixed.h"
+
 namespace quipu {
 
 #if defined(__AVX512BF16__)
@@ -23,6 +25,7 @@ namespace quipu {
 
 extern const Kernels QUIPU_TABLE;
 const Kernels QUIPU_TABLE = {Isa::avx512, prepare, multiply, rms_norm, rotate, silu_mul,
-                             store, attend, merge, finish, argmax, see_document, unsee_document};
+                             store, attend, merge, finish, argmax, see_document, unsee_document,
+                             multiply_fixed};
 
 }  // namespace quipu

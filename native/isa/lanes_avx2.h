@@ -93,6 +93,37 @@ struct Lanes {
         _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
   }
+  // Of products in fixed point: pairs of 16-bit integers.
+  static I load(const int32_t* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static void store(int32_t* p, I x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x);
+  }
+  static F to_float(I x) { return _mm256_cvtepi32_ps(x); }
+  static void store_int16(int16_t* p, I x) {  // in -32768..32767
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(_mm256_castsi256_si128(x),
+                                                                    _mm256_extracti128_si256(x, 1)));
+  }
+  static I pairs(I first, I second) {  // both in -32768..32767
+    return _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa);
+  }
+  // sum += dot products of the pair at `word` with each of b's pairs, for two registers. Assembly:
+  // compilers move loads far ahead, and sums out of their registers.
+  static void add_pairs(I& sum0, I& sum1, const int32_t* word, I b0, I b1) {
+#if defined(QUIPU_AVX_VNNI)
+    I pair;
+    __asm__("vpbroadcastd %3, %2\n\t%{vex%} vpdpwssd %4, %2, %0\n\t%{vex%} vpdpwssd %5, %2, %1"
+            : "+x"(sum0), "+x"(sum1), "=&x"(pair)
+            : "m"(*word), "x"(b0), "x"(b1));
+#else
+    I pair, other;
+    __asm__("vpbroadcastd %4, %2\n\tvpmaddwd %6, %2, %3\n\tvpmaddwd %5, %2, %2\n\t"
+            "vpaddd %3, %1, %1\n\tvpaddd %2, %0, %0"
+            : "+x"(sum0), "+x"(sum1), "=&x"(pair), "=&x"(other)
+            : "m"(*word), "x"(b0), "x"(b1));
+#endif
+  }
   // Index of the first lane that equals x, or width.
   static int first_equal(F a, float x) {
     const int mask = _mm256_movemask_ps(_mm256_cmp_ps(a, set(x), _CMP_EQ_OQ));

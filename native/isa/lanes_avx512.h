@@ -69,6 +69,22 @@ struct Lanes {
   static void store_int8(int8_t* p, I x) {  // in -128..127
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(x));
   }
+  // Of products in fixed point: pairs of 16-bit integers.
+  static I load(const int32_t* p) { return _mm512_loadu_si512(p); }
+  static void store(int32_t* p, I x) { _mm512_storeu_si512(p, x); }
+  static F to_float(I x) { return _mm512_cvtepi32_ps(x); }
+  static void store_int16(int16_t* p, I x) {  // in -32768..32767
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(x));
+  }
+  static I pairs(I first, I second) {  // both in -32768..32767
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, first, _mm512_slli_epi32(second, 16));
+  }
+  // sum += dot products of the pair at `word` with each of b's pairs, for two registers.
+  static void add_pairs(I& sum0, I& sum1, const int32_t* word, I b0, I b1) {
+    const I pair = _mm512_set1_epi32(*word);
+    sum0 = _mm512_dpwssd_epi32(sum0, pair, b0);
+    sum1 = _mm512_dpwssd_epi32(sum1, pair, b1);
+  }
   // Index of the first lane that equals x, or width.
   static int first_equal(F a, float x) {
     const __mmask16 mask = _mm512_cmp_ps_mask(a, set(x), _CMP_EQ_OQ);

@@ -6,6 +6,7 @@
 #include "../kernels.h"
 #include "../numbers.h"
 #include "portable_attend.h"
+#include "portable_fixed.h"
 #include "portable_learn.h"
 
 namespace quipu {
@@ -152,6 +153,6 @@ int32_t argmax(const float* x, int32_t size) {
 extern const Kernels portable_kernels;
 const Kernels portable_kernels = {Isa::portable, prepare, multiply, rms_norm, rotate, silu_mul,
                                   store, attend, merge, finish, argmax,
-                                  see_document, unsee_document};
+                                  see_document, unsee_document, multiply_fixed};
 
 }  // namespace quipu

@@ -147,6 +147,7 @@ def _stage(name: str, how: Size, tokens: int) -> TrainRecipe:
         batch_tokens=how.batch_tokens,
         optimisation=how.optimisation,
         dtype="bfloat16" if how.dtype == "bfloat16" else "float32",
+        products="plain" if how.dtype == "bfloat16" else "fixed",
         milestones=2,
     )
 

@@ -46,6 +46,22 @@ def attend_documents_backward(
 ) -> None:
     """Gradients by queries, keys and values from that by the output; fills the last three."""
 
+def multiply_fixed(
+    a: Floats,
+    b: Floats,
+    out: Floats,
+    *,
+    a_turned: bool,
+    b_turned: bool,
+    add: bool,
+    threads: int,
+    isa: str,
+) -> None:
+    """out = a b^T in fixed point (native/kernels.h, FixedTask), or added to what is in `out`.
+
+    `a` is [rows, depth], turned [depth, rows]; so is `b`, of the columns.
+    """
+
 class Model:
     """Weights, key/value pages and threads. Arrays given to it must not change afterwards."""
 

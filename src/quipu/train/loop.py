@@ -24,6 +24,7 @@ from quipu.data.tokens.reading import TokenShards
 from quipu.errors import TrainingError
 from quipu.text.tokenizer import Tokenizer
 from quipu.train import checkpoint, start
+from quipu.train.fixed import pays
 from quipu.train.folder import claimed
 from quipu.train.lora import adapt
 from quipu.train.metrics import Log, Progress
@@ -123,7 +124,8 @@ class _Run:
             run, ranks, keep=machine.keep, milestones=recipe.milestone_steps
         )
         self._flops = training_flops(recipe.model, recipe.data.row_tokens) * recipe.batch_tokens
-        peak = peak_flops(ranks.device, dtype)
+        fixed = recipe.products == "fixed" and pays(ranks.device)
+        peak = peak_flops(ranks.device, dtype, fixed=fixed)
         alone = ranks.device.type == "cuda"  # a processor's peak is that of all processes on it
         self._peak = peak * (ranks.shape.world if alone else 1) if peak else None
         self._saved_at = time.monotonic()
@@ -136,6 +138,7 @@ class _Run:
             dtype,
             compiled=self.machine.compiled,
             recompute=self.machine.recompute,
+            fixed=self.recipe.products == "fixed",
             adapt=partial(adapt, how=lora) if lora else None,
         )
 

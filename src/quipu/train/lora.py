@@ -4,7 +4,7 @@ A matrix W is frozen and W x becomes W x + alpha / rank * B (A x). B begins as z
 begins with the model as it was. `merged` adds B A to W again: what comes out is a plain model.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -26,11 +26,12 @@ class LoraLinear(nn.Module):
         self.weight = inside.weight.requires_grad_(False)
         self.lora_a = nn.Parameter(torch.empty(how.rank, columns))
         self.lora_b = nn.Parameter(torch.empty(rows, how.rank))
+        self.linear: Callable[[Tensor, Tensor], Tensor] = F.linear  # of the frozen matrix
         self._scale = how.alpha / how.rank
 
     def forward(self, x_TD: Tensor) -> Tensor:
         low = F.linear(F.linear(x_TD, self.lora_a), self.lora_b)
-        return F.linear(x_TD, self.weight) + self._scale * low
+        return self.linear(x_TD, self.weight) + self._scale * low
 
 
 def adapt(model: Transformer, how: Lora) -> None:

@@ -21,6 +21,7 @@ from quipu.model.plan import tensor_parallel
 from quipu.model.rope import frequencies
 from quipu.model.transformer import Transformer
 from quipu.train.crew import Crew
+from quipu.train.fixed import fix, pays
 from quipu.train.loss import chunked_loss
 from quipu.train.muon import local, local_slices
 from quipu.train.ranks import Ranks
@@ -34,10 +35,10 @@ Micro = tuple[Tensor, Tensor, Attend, Tensor]  # tokens, positions, attention, t
 class Objective(nn.Module):
     """The model and its loss as one module, so that shared-out weights are there for both."""
 
-    def __init__(self, model: Transformer, *, compiled: bool) -> None:
+    def __init__(self, model: Transformer, *, compiled: bool, fixed: bool) -> None:
         super().__init__()
         self.model = model
-        self._compiled = compiled
+        self._how = {"compiled": compiled, "fixed": fixed}
 
     def forward(
         self, tokens_T: Tensor, positions_T: Tensor, attend: Attend, targets_T: Tensor
@@ -46,7 +47,7 @@ class Objective(nn.Module):
         output = self.model.output
         head = self.model.tok_embeddings.weight if output is None else output.weight
         hidden_TD = self.model.hidden(tokens_T, positions_T, attend)
-        return chunked_loss(hidden_TD, head, targets_T, compiled=self._compiled)
+        return chunked_loss(hidden_TD, head, targets_T, **self._how)
 
 
 class Weights(Protocol):
@@ -184,12 +185,22 @@ def place(
     *,
     compiled: bool,
     recompute: bool,
+    fixed: bool = False,
     adapt: Callable[[Transformer], None] | None = None,
 ) -> Weights:
     """An unfilled model in its place. `adapt` may change it first (LoRA).
 
     `recompute` keeps the inputs of blocks only and computes the rest again in the backward pass.
+    `fixed`: products are in fixed point where that pays.
     """
+    fixed = fixed and pays(ranks.device)
+    if fixed and ranks.shape.tensor > 1:
+        raise UsageError(
+            "products in fixed point of matrices that are split",
+            got=f"tensor={ranks.shape.tensor}",
+            allowed="tensor=1",
+            remedy="give products=plain, or share out rows instead: --mesh data=N",
+        )
     if adapt is not None and ranks.shape.tensor > 1:
         raise UsageError(
             "adapters on matrices that are split",
@@ -201,6 +212,8 @@ def place(
         model = Transformer(config)
         if adapt is not None:
             adapt(model)
+        if fixed:
+            fix(model)
     model.rope_frequency, model.rope_factor = frequencies(config)
     model.rope_frequency = model.rope_frequency.to(ranks.device)
     if ranks.shape.tensor > 1:
@@ -211,5 +224,5 @@ def place(
             block.forward = partial(recomputed, block.forward, use_reentrant=False)
         if compiled:
             block.compile()
-    objective = Objective(model, compiled=compiled)
+    objective = Objective(model, compiled=compiled, fixed=fixed)
     return Alone(objective, dtype, ranks.device) if ranks.alone else Shared(objective, dtype, ranks)

@@ -81,6 +81,7 @@ class TrainRecipe:
     learning_rate: LearningRate = LearningRate()
     lora: Lora | None = None  # None: all weights are trained
     dtype: Literal["bfloat16", "float32"] = "bfloat16"  # of arithmetic; master weights are fp32
+    products: Literal["plain", "fixed"] = "plain"  # fixed: on processors, see train/fixed.py
     milestones: int = 8  # checkpoints that are kept for good, evenly spread, the last one included
     seed: int = 1  # of fresh weights; the data have their own
 
@@ -103,6 +104,7 @@ class TrainRecipe:
             )
         for field, allowed in (
             ("dtype", ("bfloat16", "float32")),
+            ("products", ("plain", "fixed")),
             ("optimisation.matrices", ("muon", "adamw")),
             ("learning_rate.kind", ("wsd", "cosine")),
         ):
@@ -111,6 +113,13 @@ class TrainRecipe:
                 found = getattr(found, name)
             if found not in allowed:
                 raise UsageError(field, got=found, allowed=" or ".join(allowed))
+        if self.products == "fixed" and self.dtype != "float32":
+            raise UsageError(
+                "products in fixed point",
+                got=f"dtype={self.dtype}",
+                allowed="dtype=float32",
+                remedy="give products=plain, or dtype=float32",
+            )
 
     @property
     def steps(self) -> int:

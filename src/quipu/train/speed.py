@@ -6,6 +6,7 @@ import torch
 
 from quipu.config import ModelConfig
 from quipu.counts import flops_per_token
+from quipu.train.fixed import product
 
 # Dense peak of half precision, FLOP/s, from the makers' data sheets; the longest name that fits.
 PEAKS = {
@@ -31,11 +32,12 @@ def training_flops(config: ModelConfig, row_tokens: int) -> float:
     return 3.0 * flops_per_token(config, row_tokens // 2)
 
 
-def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:
+def peak_flops(device: torch.device, dtype: torch.dtype, *, fixed: bool = False) -> float | None:
     """FLOP/s that the device can do in matrix products at most; None for an unknown one.
 
     Of a CUDA device by its name, single precision counted as half precision through TF32's half
-    rate; of a processor measured, the best of a few products on all its threads.
+    rate; of a processor measured, the best of a few products on all its threads, in fixed point if
+    that is how it trains.
     """
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -48,6 +50,9 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:
     taken: list[float] = []
     while len(taken) < PROBES or sum(taken) < PROBE_S:
         began = time.perf_counter()
-        matrix @ matrix
+        if fixed:
+            product(matrix, matrix, a_turned=False, b_turned=False)
+        else:
+            matrix @ matrix
         taken.append(time.perf_counter() - began)
     return 2 * PROBE**3 / min(taken)

@@ -65,6 +65,7 @@ class Tuning:
             learning_rate=replace(self.learning_rate, warmup_steps=warmup),
             lora=self.lora,
             dtype="bfloat16" if self.dtype == "bfloat16" else "float32",
+            products="plain" if self.dtype == "bfloat16" else "fixed",
             milestones=1,
             seed=self.seed,
         )
