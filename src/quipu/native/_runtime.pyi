@@ -1,5 +1,7 @@
 """Types of the C++ module; native/binding.cc is its source."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -47,9 +49,9 @@ def attend_documents_backward(
     """Gradients by queries, keys and values from that by the output; fills the last three."""
 
 def multiply_fixed(
-    a: Floats,
-    b: Floats,
-    out: Floats,
+    a: Any,
+    b: Any,
+    out: Any,
     *,
     a_turned: bool,
     b_turned: bool,
@@ -59,7 +61,8 @@ def multiply_fixed(
 ) -> None:
     """out = a b^T in fixed point (native/kernels.h, FixedTask), or added to what is in `out`.
 
-    `a` is [rows, depth], turned [depth, rows]; so is `b`, of the columns.
+    Arrays or tensors of fp32, contiguous. `a` is [rows, depth], turned [depth, rows]; so is `b`,
+    of the columns.
     """
 
 class Model:

@@ -20,10 +20,11 @@ from quipu.train.lora import LoraLinear
 def product(a: Tensor, b: Tensor, a_turned: bool, b_turned: bool) -> Tensor:
     """a b^T, [M, N], of a [M, K] and b [N, K], or of what they are when turned, [K, M], [K, N]."""
     out: Tensor = torch.empty(_shape(a, b, a_turned, b_turned), dtype=a.dtype)
+    # As they are: FSDP could not free the storage of what has been a numpy array.
     _runtime.multiply_fixed(
-        a.detach().contiguous().numpy(),
-        b.detach().contiguous().numpy(),
-        out.numpy(),
+        a.detach().contiguous(),
+        b.detach().contiguous(),
+        out,
         a_turned=a_turned,
         b_turned=b_turned,
         add=False,
