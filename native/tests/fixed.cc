@@ -112,6 +112,8 @@ int main() {
           results_match(*kernels, twin, {49, 33, 255, a_turned, b_turned, add});
           results_match(*kernels, twin, {101, 71, 600, a_turned, b_turned, add});
         }
+    results_match(*kernels, twin, {7, 100, 256 * 70, false, true, false});  // columns in turns
+    results_match(*kernels, twin, {7, 100, 256 * 70, false, false, true});
     extremes(*kernels, twin);
     not_numbers(*kernels);
     FixedTask none{};
