@@ -17,6 +17,7 @@ from quipu.model.attend import Attend
 from quipu.model.fastest import packed_attention
 from quipu.train.context import SharedContext, local_places
 from quipu.train.crew import CACHED_TOKENS, Crew, members, rows_at_once
+from quipu.train.heap import keep_freed
 from quipu.train.muon import Muon, local
 from quipu.train.placing import Weights
 from quipu.train.ranks import Ranks
@@ -78,6 +79,8 @@ class Learner:
         self.weights, self.recipe, self.ranks = weights, recipe, ranks
         self.outliers = outliers or Outliers(recipe.optimisation.outlier_sigmas)
         self._device = ranks.device
+        if self._device.type == "cpu":
+            keep_freed()
         self._crew, self._rows_at_once = self._shared_out(micro_tokens)
         how = recipe.optimisation
         groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
