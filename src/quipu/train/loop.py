@@ -22,9 +22,9 @@ from quipu.data.loading.rows import Loader
 from quipu.data.tokens.manifest import tokenizer_files
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import TrainingError
+from quipu.model.fixed import pays
 from quipu.text.tokenizer import Tokenizer
 from quipu.train import checkpoint, start
-from quipu.train.fixed import pays
 from quipu.train.folder import claimed
 from quipu.train.lora import adapt
 from quipu.train.metrics import Log, Progress

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from quipu.data.loading.row import NO_TARGET
-from quipu.train.fixed import linear
+from quipu.model.fixed import linear
 
 LOSS_TOKENS = 2_048  # logits of so many tokens exist at a time, at most
 PROCESSOR_LOGITS = 1 << 21  # on a processor: more leave its cache, and memory is asked for anew

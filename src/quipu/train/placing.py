@@ -17,11 +17,12 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from quipu.config import ModelConfig
 from quipu.errors import UsageError
 from quipu.model.attend import Attend
+from quipu.model.fixed import FixedLinear, linear, pays
 from quipu.model.plan import tensor_parallel
 from quipu.model.rope import frequencies
 from quipu.model.transformer import Transformer
 from quipu.train.crew import Crew
-from quipu.train.fixed import fix, pays
+from quipu.train.lora import LoraLinear
 from quipu.train.loss import chunked_loss
 from quipu.train.muon import local, local_slices
 from quipu.train.ranks import Ranks
@@ -226,3 +227,12 @@ def place(
             block.compile()
     objective = Objective(model, compiled=compiled, fixed=fixed)
     return Alone(objective, dtype, ranks.device) if ranks.alone else Shared(objective, dtype, ranks)
+
+
+def fix(model: Transformer) -> None:
+    """Let the matrices of all blocks multiply in fixed point. What they are called stays."""
+    for module in model.layers.modules():
+        if isinstance(module, LoraLinear):
+            module.linear = linear
+        elif isinstance(module, nn.Linear):
+            module.__class__ = FixedLinear

@@ -81,7 +81,7 @@ class TrainRecipe:
     learning_rate: LearningRate = LearningRate()
     lora: Lora | None = None  # None: all weights are trained
     dtype: Literal["bfloat16", "float32"] = "bfloat16"  # of arithmetic; master weights are fp32
-    products: Literal["plain", "fixed"] = "plain"  # fixed: on processors, see train/fixed.py
+    products: Literal["plain", "fixed"] = "plain"  # fixed: on processors, see model/fixed.py
     milestones: int = 8  # checkpoints that are kept for good, evenly spread, the last one included
     seed: int = 1  # of fresh weights; the data have their own
 

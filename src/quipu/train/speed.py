@@ -6,7 +6,7 @@ import torch
 
 from quipu.config import ModelConfig
 from quipu.counts import flops_per_token
-from quipu.train.fixed import product
+from quipu.model.fixed import product
 
 # Dense peak of half precision, FLOP/s, from the makers' data sheets; the longest name that fits.
 PEAKS = {

@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quipu.model.transformer import Transformer
 from quipu.native import ISA, _runtime
-from quipu.train.lora import LoraLinear
 
 
 @torch.library.custom_op("quipu::fixed_product", mutates_args=())
@@ -84,12 +82,3 @@ def pays(device: torch.device) -> bool:
     """Whether the native runtime has such products for it; elsewhere they would only cost."""
     isa = os.environ.get(ISA) or _runtime.detected_isa()
     return device.type == "cpu" and isa != "portable"
-
-
-def fix(model: Transformer) -> None:
-    """Let the matrices of all blocks multiply in fixed point. What they are called stays."""
-    for module in model.layers.modules():
-        if isinstance(module, LoraLinear):
-            module.linear = linear
-        elif isinstance(module, nn.Linear):
-            module.__class__ = FixedLinear
