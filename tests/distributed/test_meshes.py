@@ -95,11 +95,10 @@ def test_products_in_fixed_point_are_shared_out_too(tmp_path, corpus, alone):
         assert losses == pytest.approx(column(alone, "loss"), rel=FIXED_TOLERANCE)
 
 
-@pytest.mark.parametrize("products", ["plain", "fixed"])
-def test_resuming_on_the_same_mesh_is_exact_to_the_bit(tmp_path, corpus, products):
-    processes.run(2, CODE, tmp_path / "whole", corpus, 0, products, "data=2")
+def test_resuming_on_the_same_mesh_is_exact_to_the_bit(tmp_path, corpus):
+    processes.run(2, CODE, tmp_path / "whole", corpus, 0, "plain", "data=2")
     for until in (3, 0):
-        processes.run(2, CODE, tmp_path / "broken", corpus, until, products, "data=2")
+        processes.run(2, CODE, tmp_path / "broken", corpus, until, "plain", "data=2")
     runs = [tmp_path / name / "data=2" for name in ("whole", "broken")]
     assert column(runs[0], "loss") == column(runs[1], "loss")
     one, other = (dict(start.whole_weights(run)) for run in runs)
