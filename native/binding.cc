@@ -57,8 +57,7 @@ KvFormat kv_format_of(const std::string& name) {
 }
 
 const Kernels& kernels_for(const std::string& forced) {
-  static const Isa best = detect_isa();  // a virtual machine asks its host, which takes 20 us
-  const IsaChoice choice = choose_isa(forced.c_str(), best);
+  const IsaChoice choice = choose_isa(forced.c_str(), detect_isa());
   raise(choice.error);
   return kernels_of(choice.isa);
 }
@@ -222,7 +221,7 @@ FixedFactor factor_of(const Array<const float, 2>& x, bool turned) {
 }
 
 void fixed(const Array<const float, 2>& a, const Array<const float, 2>& b, const Floats2& out,
-           bool a_turned, bool b_turned, bool add, int32_t threads, const std::string& isa) {
+           bool a_turned, bool b_turned, int32_t threads, const std::string& isa) {
   const size_t rows = a.shape(a_turned ? 1 : 0), depth = a.shape(a_turned ? 0 : 1);
   const size_t columns = b.shape(b_turned ? 1 : 0);
   require(b.shape(b_turned ? 0 : 1) == depth && out.shape(0) == rows && out.shape(1) == columns,
@@ -231,7 +230,6 @@ void fixed(const Array<const float, 2>& a, const Array<const float, 2>& b, const
   task.a = factor_of(a, a_turned), task.b = factor_of(b, b_turned);
   task.y = out.data(), task.y_stride = static_cast<int64_t>(columns);
   task.rows = size32(rows), task.columns = size32(columns), task.depth = size32(depth);
-  task.add = add;
   const Kernels& kernels = kernels_for(isa);
   Error error = ok;
   {
@@ -269,7 +267,7 @@ NB_MODULE(_runtime, module) {
              "v_TKE"_a, "out_THE"_a, "normaliser_TH"_a, "bounds"_a, "by_q_THE"_a, "by_k_TKE"_a,
              "by_v_TKE"_a, nb::kw_only(), "threads"_a, "isa"_a);
   module.def("multiply_fixed", &quipu::fixed, "a"_a, "b"_a, "out"_a, nb::kw_only(), "a_turned"_a,
-             "b_turned"_a, "add"_a, "threads"_a, "isa"_a);
+             "b_turned"_a, "threads"_a, "isa"_a);
   nb::class_<Model>(module, "Model")
       .def("__init__", &quipu::make_model, nb::kw_only(), "dim"_a, "layers"_a, "heads"_a,
            "kv_heads"_a, "head_size"_a, "ffn"_a, "vocab"_a, "norm_eps"_a, "frequency"_a,

@@ -73,11 +73,7 @@ bool has_amx(uint64_t state) {
 
 #endif
 
-}  // namespace
-
-const char* isa_name(Isa isa) { return names[static_cast<int>(isa)]; }
-
-Isa detect_isa() {
+Isa asked_isa() {
 #if defined(__x86_64__)
   constexpr int osxsave = 27;
   if (!all(leaf(1, 0).c, bit(osxsave))) return Isa::portable;
@@ -88,6 +84,15 @@ Isa detect_isa() {
 #else
   return Isa::portable;
 #endif
+}
+
+}  // namespace
+
+const char* isa_name(Isa isa) { return names[static_cast<int>(isa)]; }
+
+Isa detect_isa() {
+  static const Isa found = asked_isa();  // a virtual machine asks its host: 20 us and more
+  return found;
 }
 
 Extensions detect_extensions() {

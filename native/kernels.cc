@@ -17,7 +17,7 @@ int32_t runnable_kernels(const Kernels** out) {
   int32_t count = 0;
   out[count++] = &portable_kernels;
 #if defined(QUIPU_X86)
-  static const Isa best = detect_isa();
+  const Isa best = detect_isa();
   static const Extensions extensions = detect_extensions();
   if (best >= Isa::avx2) out[count++] = &avx2_kernels;
   if (best >= Isa::avx2 && extensions.avx_vnni) out[count++] = &avx_vnni_kernels;

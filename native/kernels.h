@@ -127,7 +127,7 @@ struct FixedFactor {
   bool turned;
 };
 
-// y [rows, columns] = a b^T, or y + a b^T, for training. Of every row of a and b, each stretch of
+// y [rows, columns] = a b^T, for training. Of every row of a and b, each stretch of
 // fixed_depth numbers is rounded to integers of up to +-fixed_largest with a scale of its own;
 // their products are summed exactly and stretches added in fp32, in order. A stretch with a number
 // that is none gives results that are none. Owns nothing.
@@ -136,7 +136,6 @@ struct FixedTask {
   float* y;
   int64_t y_stride;
   int32_t rows, columns, depth;
-  bool add;
   int32_t* words;  // scratch, see fixed.cc
   float* scales;
 };

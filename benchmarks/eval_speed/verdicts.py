@@ -44,7 +44,7 @@ class Compared:
 
 
 def compare(judge: Judge, name: str, data: Path, every: int = 1) -> Iterator[Compared]:
-    """Judge every so manieth program of one of SETS. Raises OSError if its files are absent."""
+    """Judge every n-th program of one of SETS. Raises OSError if its files are absent."""
     programs = _python(data) if name == PYTHON else _translated(name, data)
     for identity, trial, theirs in list(programs)[::every]:
         outcome = tried(judge, trial, Limits())

@@ -72,7 +72,7 @@ def take_steps(work: Any, recipe: TrainRecipe, ranks: Ranks) -> None:
     """A step whenever it is this trainer's turn."""
     weights = place(
         recipe.model, ranks, getattr(torch, work.dtype), compiled=work.compiled, recompute=False,
-        fixed=work.products == "fixed",
+        fixed=recipe.products == "fixed",
     )  # fmt: skip
     start.fill(weights, recipe)
     machine = of_machine(Machine(), recipe)

@@ -44,7 +44,7 @@ void multiply_fixed(const FixedTask& x) {
             round_stretch(x.a, row, first, last, a) * round_stretch(x.b, column, first, last, b);
         for (int64_t i = 0; i < last - first; ++i) sum += a[i] * b[i];
         const float product = static_cast<float>(sum) * scale;
-        *y = first == 0 && !x.add ? product : *y + product;
+        *y = first == 0 ? product : *y + product;
       }
     }
   }

@@ -200,7 +200,7 @@ void multiply_turned(const FixedTask& x) {
     for (int first = 0; first < x.rows; first += fixed_rows) {
       const int count = x.rows - first < fixed_rows ? x.rows - first : fixed_rows;
       const FixedPack block = {a.words + int64_t{first} * fixed_pairs, a.worth + first};
-      multiply_block<true>(x, first, count, block, b, depth, start != 0 || x.add);
+      multiply_block<true>(x, first, count, block, b, depth, start != 0);
     }
   }
 }
@@ -226,7 +226,7 @@ void multiply_rows_of(const FixedTask& x) {
     for (int start = 0; start < x.depth; start += fixed_depth) {
       pack_rows(x, first, count, start, depth_at(start), rows.words, rows.worth);
       multiply_block<false>(x, first, count, rows, packed(start), depth_at(start),
-                            start != 0 || x.add);
+                            start != 0);
     }
   }
 }

@@ -25,7 +25,6 @@ def product(a: Tensor, b: Tensor, a_turned: bool, b_turned: bool) -> Tensor:
         out,
         a_turned=a_turned,
         b_turned=b_turned,
-        add=False,
         threads=torch.get_num_threads(),
         isa=os.environ.get(ISA, ""),
     )

@@ -55,11 +55,10 @@ def multiply_fixed(
     *,
     a_turned: bool,
     b_turned: bool,
-    add: bool,
     threads: int,
     isa: str,
 ) -> None:
-    """out = a b^T in fixed point (native/kernels.h, FixedTask), or added to what is in `out`.
+    """out = a b^T in fixed point (native/kernels.h, FixedTask); fills `out`.
 
     Arrays or tensors of fp32, contiguous. `a` is [rows, depth], turned [depth, rows]; so is `b`,
     of the columns.

@@ -202,8 +202,8 @@ def _commands(withheld: Sequence[str]) -> str:
         with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
             made = Path(aside, "commands")
             made.mkdir()
-            for name, path in found.items():
-                (made / name).symlink_to(path)
+            for command, path in found.items():
+                (made / command).symlink_to(path)
             with contextlib.suppress(OSError):  # another process was first
                 made.rename(folder)
     return str(folder.resolve())

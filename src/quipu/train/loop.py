@@ -22,7 +22,6 @@ from quipu.data.loading.rows import Loader
 from quipu.data.tokens.manifest import tokenizer_files
 from quipu.data.tokens.reading import TokenShards
 from quipu.errors import TrainingError
-from quipu.model.fixed import pays
 from quipu.text.tokenizer import Tokenizer
 from quipu.train import checkpoint, start
 from quipu.train.folder import claimed
@@ -124,8 +123,7 @@ class _Run:
             run, ranks, keep=machine.keep, milestones=recipe.milestone_steps
         )
         self._flops = training_flops(recipe.model, recipe.data.row_tokens) * recipe.batch_tokens
-        fixed = recipe.products == "fixed" and pays(ranks.device)
-        peak = peak_flops(ranks.device, dtype, fixed=fixed)
+        peak = peak_flops(ranks.device, dtype, fixed=recipe.products == "fixed")
         alone = ranks.device.type == "cuda"  # a processor's peak is that of all processes on it
         self._peak = peak * (ranks.shape.world if alone else 1) if peak else None
         self._saved_at = time.monotonic()

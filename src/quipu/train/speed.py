@@ -6,7 +6,7 @@ import torch
 
 from quipu.config import ModelConfig
 from quipu.counts import flops_per_token
-from quipu.model.fixed import product
+from quipu.model.fixed import pays, product
 
 # Dense peak of half precision, FLOP/s, from the makers' data sheets; the longest name that fits.
 PEAKS = {
@@ -46,6 +46,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype, *, fixed: bool = False)
         if not known:
             return None
         return known[0] if dtype is torch.bfloat16 else known[0] / 2
+    fixed = fixed and pays(device)
     matrix = torch.ones(PROBE, PROBE, dtype=dtype)
     taken: list[float] = []
     while len(taken) < PROBES or sum(taken) < PROBE_S:
