@@ -28,8 +28,9 @@ enum class Format { fp32, bf16, int8, int4 };
 // A set of formats: bit 1 << format of each.
 using Formats = uint32_t;
 constexpr Formats bf16_alone = 1u << static_cast<unsigned>(Format::bf16);
-constexpr Formats with_scales =
-    1u << static_cast<unsigned>(Format::int8) | 1u << static_cast<unsigned>(Format::int4);
+constexpr Formats int8_alone = 1u << static_cast<unsigned>(Format::int8);
+constexpr Formats int4_alone = 1u << static_cast<unsigned>(Format::int4);
+constexpr Formats with_scales = int8_alone | int4_alone;
 
 // A weight matrix [O, I] in packed form (weights.h says how it lies). Owns nothing.
 struct Matrix {
@@ -45,7 +46,7 @@ struct Matrix {
 // Of a group of one row's quantised activations.
 struct GroupScale {
   float scale;      // the activation is about q * scale
-  int32_t less8;    // -8 * sum of q, takes the offset of int4 out of a dot product
+  int32_t less8;    // -8 * sum of q, takes the offset of int4 out of a dot product; or in two parts
   int32_t less128;  // -128 * sum of q, the same for int8
 };
 

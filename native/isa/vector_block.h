@@ -17,7 +17,12 @@ constexpr int group_vectors = slot_group / lanes;            // of a word of a g
 constexpr int key_groups = key_block / slot_group;
 constexpr int block_vectors = key_block / lanes;
 constexpr int query_rows = 4;
-constexpr int tile_vectors = 32 / group_vectors / query_rows / 2;  // 16 sums, or 8 of 16 registers
+// Vectors that so many rows take at once: 16 sums, or 8 of 16 registers, also of one row, whose few
+// sums would wait for themselves.
+constexpr int tile_vectors(int rows) {
+  const int vectors = (rows > 2 ? 4 : rows > 1 ? 8 : 16) / group_vectors;
+  return vectors < block_vectors ? vectors : block_vectors;
+}
 constexpr float lowest = -3e38f;
 
 // sum [M, N] += words [steps, N] times factors [M, steps]; a word of one step lies `stride` bytes
@@ -25,6 +30,11 @@ constexpr float lowest = -3e38f;
 template <typename Dots, int M, int N>
 void accumulate(const uint8_t* const* words, int64_t stride, int32_t steps,
                 const typename Dots::Factor* factors, int64_t factor_stride, F (&sum)[M][N]) {
+  F own[M][N];  // in registers: the compiler cannot know that sums and factors lie apart
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) own[m][n] = sum[m][n];
 #pragma GCC unroll 1
   for (int32_t step = 0; step < steps; ++step) {
     typename Dots::Word word[N];
@@ -34,9 +44,13 @@ void accumulate(const uint8_t* const* words, int64_t stride, int32_t steps,
     for (int m = 0; m < M; ++m)
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n)
-        sum[m][n] = Dots::add(sum[m][n], word[n],
+        own[m][n] = Dots::add(own[m][n], word[n],
                               factors + m * factor_stride + step * Dots::per_word);
   }
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sum[m][n] = own[m][n];
 }
 
 // A block's groups in the pages or, of int8, widened to bf16.
@@ -99,7 +113,7 @@ struct Rows {
 template <typename Dots, int M>
 void score(const Block& block, int32_t groups, const typename Dots::Factor* q, int32_t head_size,
            float* scores) {
-  constexpr int N = tile_vectors;
+  constexpr int N = tile_vectors(M);
   for (int32_t vector = 0; vector < groups * group_vectors; vector += N) {
     const uint8_t* words[N];
     for (int n = 0; n < N; ++n) {
@@ -230,7 +244,7 @@ template <typename Dots, int M>
 void add_values(const Block& block, int32_t begin, int32_t end,
                 const typename Dots::Factor* weights, const float* keep, int32_t head_size,
                 float* sums) {
-  constexpr int N = tile_vectors;
+  constexpr int N = tile_vectors(M);
   int32_t e = 0;
   for (; e + N * lanes <= head_size; e += N * lanes)
     add_vectors<Dots, M, N>(block, begin, end, weights, keep, head_size, e, sums);
