@@ -5,6 +5,7 @@ Text is made in the engine's thread, so that a stop string ends an answer before
 
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,6 +23,10 @@ from quipu.request import Piece, Request
 from quipu.text.healing import PrefixConstraint
 from quipu.text.stream import TextStream
 from quipu.text.tokenizer import Tokenizer
+
+# Tokens that come faster than anybody sees are handed over together.
+QUICK_STEP_S = 0.002
+TOGETHER_S = 0.008
 
 TakeRows = Callable[[int, npt.NDArray[np.float32]], None]  # number of the first row, logits
 
@@ -107,6 +112,9 @@ class _Job(Protocol):
     def take(self, event: Event | Rows) -> bool:
         """Use an event. True if the answer's text has ended before the engine knows it."""
 
+    def flush(self) -> None:
+        """Hand over what was held back."""
+
     def cancelled(self) -> None:
         """No more events will come."""
 
@@ -118,6 +126,7 @@ class _Answers:
         self, tokenizer: Tokenizer, request: Request, cancel: Callable[[_Job], None]
     ) -> None:
         self.stream = QueuedStream(partial(cancel, self))
+        self._begun = False
         self._texts = {
             index: TextStream(
                 tokenizer,
@@ -138,19 +147,25 @@ class _Answers:
             text += answer.finish()
             reason = "stop" if answer.stopped else reason
             del self._texts[event.index]
-        self.stream.put(
-            Piece(
-                text=text,
-                token_ids=() if event.token_id is None else (event.token_id,),
-                logprobs=() if event.logprob is None else (event.logprob,),
-                index=event.index,
-                finish_reason=reason,
-                cached_tokens=event.cached_tokens if reason else 0,
-            )
+        piece = Piece(
+            text=text,
+            token_ids=() if event.token_id is None else (event.token_id,),
+            logprobs=() if event.logprob is None else (event.logprob,),
+            index=event.index,
+            finish_reason=reason,
+            cached_tokens=event.cached_tokens if reason else 0,
         )
+        if self._begun:
+            self.stream.hold(piece)
+        else:
+            self.stream.put(piece)
+            self._begun = True
         if not self._texts:
             self.stream.end()
         return answer.stopped
+
+    def flush(self) -> None:
+        self.stream.flush()
 
     def cancelled(self) -> None:
         assert not self._texts, "an answer without a last piece"
@@ -170,6 +185,9 @@ class _Scoring:
             self.stream.end()
         return False
 
+    def flush(self) -> None:
+        pass
+
     def cancelled(self) -> None:
         self.stream.fail(BackendError("scoring was cancelled"))
 
@@ -181,6 +199,7 @@ class _Worker:
         self._engine: Engine | None = engine
         self._inbox: queue.SimpleQueue[Callable[[Engine], None]] = queue.SimpleQueue()
         self._jobs: dict[int, _Job] = {}  # by the engine's number; this thread only
+        self._flushed = 0.0  # when; this thread only
         self._lock = threading.RLock()  # guards the two below; see `close`
         self._open: set[_Job] = set()
         self._refusal: BackendError | None = None  # why nothing can be started any more
@@ -245,9 +264,13 @@ class _Worker:
         """Take up what lies in the inbox, waiting for it if there is nothing else, then step."""
         if engine.idle:
             self._inbox.get()(engine)
+        if not self._inbox.empty():
+            self._flush()  # what begins may take long
         while not self._inbox.empty() and not self._closing:
             self._inbox.get()(engine)
+        began = time.perf_counter()
         events = engine.step()
+        now = time.perf_counter()
         for event in events:
             if self._jobs[event.request_id].take(event):
                 assert isinstance(event, Event)
@@ -255,6 +278,13 @@ class _Worker:
         for number in {event.request_id for event in events}:
             if not engine.is_open(number):
                 self._forget(number)
+        if now - began > QUICK_STEP_S or now - self._flushed > TOGETHER_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        for job in self._jobs.values():
+            job.flush()
+        self._flushed = time.perf_counter()
 
     def _cancel(self, engine: Engine, job: _Job) -> None:
         number = next((n for n, known in self._jobs.items() if known is job), None)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from conformance.vocabulary import tokenizer
+from quipu.backend import local
 from quipu.backend.local import LocalBackend
 from quipu.backend.protocol import ModelInfo
 from quipu.config import Abilities
@@ -63,6 +64,10 @@ def text_of(pieces):
     return "".join(piece.text for piece in pieces)
 
 
+def tokens_of(pieces):
+    return sum(len(piece.token_ids) for piece in pieces)
+
+
 def test_a_stop_string_ends_the_work_at_once(open_backend):
     runner = ToyRunner(vocab=tokenizer().vocab)
     backend = open_backend(runner)
@@ -71,7 +76,7 @@ def test_a_stop_string_ends_the_work_at_once(open_backend):
     pieces = list(backend.submit(ask(sampling={"stop": (whole[:3],)})))
     assert text_of(pieces) == ""
     assert pieces[-1].finish_reason == "stop"
-    assert len(runner.batches) - steps == len(pieces) < 20
+    assert len(runner.batches) - steps == tokens_of(pieces) < 20
 
 
 def test_a_stop_string_ends_one_of_n_answers(open_backend):
@@ -90,7 +95,8 @@ def test_prompt_tokens_from_the_cache_are_counted_on_the_last_piece(open_backend
     backend = open_backend(ToyRunner(vocab=tokenizer().vocab, page_size=2))
     list(backend.submit(ask()))
     pieces = list(backend.submit(ask()))
-    assert [piece.cached_tokens for piece in pieces] == [0] * 19 + [4]
+    *before, last = [piece.cached_tokens for piece in pieces]
+    assert (before, last) == ([0] * len(before), 4)
 
 
 def test_forced_bytes_are_generated_and_not_shown(open_backend):
@@ -153,6 +159,7 @@ def test_ctrl_c_reaches_a_consumer_that_waits(open_backend):
 INTERRUPTED = """
 import os, signal, sys, threading, time
 from conformance import vocabulary
+from quipu.backend import local
 from quipu.backend.local import LocalBackend
 from quipu.backend.protocol import ModelInfo
 from quipu.config import Abilities
@@ -204,7 +211,7 @@ def test_ctrl_c_while_scoring_stops_the_scoring(open_backend):
     with pytest.raises(KeyboardInterrupt):
         backend.score(list(range(1, 101)))
     runner.gate.set()
-    assert len(list(backend.submit(ask()))) == 20
+    assert tokens_of(backend.submit(ask())) == 20
     assert len(runner.batches) < 30, "the prompt was scored to its end"
 
 
@@ -259,7 +266,7 @@ def test_scores_and_logits_equal_each_other_beside_other_work(open_backend):
     assert logits.shape == (41, tokenizer().vocab)
     expected = log_softmax(logits)[np.arange(40), ids[1:]]
     assert (scores == expected).all()
-    assert len(list(other)) == 60
+    assert tokens_of(other) == 60
 
 
 def test_a_prompt_too_long_to_score_is_refused(open_backend):
@@ -285,3 +292,14 @@ def test_a_stream_keeps_its_backend_alive():
     stream = LocalBackend(engine, tokenizer(), INFO).submit(ask())
     gc.collect()
     assert list(stream)[-1].finish_reason == "length"
+
+
+def test_quick_tokens_come_together_and_slow_ones_alone(open_backend, monkeypatch):
+    def sizes(backend):
+        return [len(piece.token_ids) for piece in backend.submit(ask())]
+
+    monkeypatch.setattr(local, "QUICK_STEP_S", 60.0)
+    monkeypatch.setattr(local, "TOGETHER_S", 60.0)
+    assert sizes(open_backend()) == [1, 19]  # the first token is not held back
+    monkeypatch.setattr(local, "QUICK_STEP_S", 0.0)
+    assert sizes(open_backend()) == [1] * 20
