@@ -128,7 +128,9 @@ class Workshop:
             python_of(self.environments.exports),
         )
         if variant.peer == OURS:
-            _quipu("convert", hf, aside, "--to", "native", "--quantize", variant.format)
+            # Rounded, not fitted to text: the weights are random, and the file is as fast.
+            rounded = ["--calibrate", "none"] if variant.format == "int4" else []
+            _quipu("convert", hf, aside, "--to", "native", "--quantize", variant.format, *rounded)
         elif variant.format == "q8_0":
             _quipu("convert", hf, aside, "--to", "gguf", "--quantize", "q8_0")
         elif variant.peer == "llama.cpp":
