@@ -83,33 +83,34 @@ def code(size: str = "60m", tokens: int = 0) -> TrainRecipe:
     )
 
 
-def long_context(size: str = "60m", tokens: int = 0) -> TrainRecipe:
+def long_context(size: str = "60m", tokens: int = 0, packages: float = 0.25) -> TrainRecipe:
     """Longer rows at theta 1e6: whole packages in import order, and single files as before.
 
-    Rows of whole packages alone made short code worse.
+    `packages` is the share of whole packages; rows of those alone made short code worse.
     """
     how = _size(size)
     batch_tokens = max(how.batch_tokens, how.long_tokens)
     recipe = _stage("long", how, _tokens(how, tokens, how.long_share, batch_tokens))
     files, *others = recipe.data.sources
-    sources = (replace(files, weight=0.25, packages=True), replace(files, weight=0.60), *others)
+    files, whole = _with_packages(files, packages)
     return replace(
         _longer(recipe, how),
         batch_tokens=batch_tokens,
-        data=replace(recipe.data, sources=sources, row_tokens=how.long_tokens, seed=1),
+        data=replace(
+            recipe.data, sources=(whole, files, *others), row_tokens=how.long_tokens, seed=1
+        ),
         optimisation=_slower(how, 0.5),  # where the code stage left it
         learning_rate=LearningRate(warmup_steps=5, decay=1.0, floor=0.6),
     )
 
 
-def python(size: str = "60m", tokens: int = 0) -> TrainRecipe:
-    """Python with exercises, a sixth of the Python as whole packages."""
+def python(size: str = "60m", tokens: int = 0, packages: float = 0.10) -> TrainRecipe:
+    """Python with exercises; `packages` is the share of whole packages."""
     how = _size(size)
     recipe = _stage("python", how, _tokens(how, tokens, PYTHON, how.batch_tokens))
     sources = (
+        *_with_packages(Source(group="python", weight=0.60), packages),
         # Exercises are short and alike: 30 % is within what others found to help, not to overfit.
-        Source(group="python", weight=0.50),
-        Source(group="python", weight=0.10, packages=True),
         Source(group="exercises", weight=0.30),
         Source(group="text", weight=0.07),
         Source(group="prose", weight=0.03),
@@ -149,6 +150,16 @@ def _stage(name: str, how: Size, tokens: int) -> TrainRecipe:
         dtype="bfloat16" if how.dtype == "bfloat16" else "float32",
         products="plain" if how.dtype == "bfloat16" else "fixed",
         milestones=2,
+    )
+
+
+def _with_packages(files: Source, packages: float) -> tuple[Source, Source]:
+    """Single files and, out of their share of tokens, whole packages."""
+    if not 0 < packages < files.weight:
+        raise UsageError("packages", got=packages, allowed=f"between 0 and {files.weight}")
+    return (
+        replace(files, weight=round(files.weight - packages, 6)),
+        replace(files, weight=packages, packages=True),
     )
 
 
