@@ -32,8 +32,8 @@ const T* opaque(const T* p) {
 
 __m256i load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
-// What differs between formats. A group of one half is `loads` registers, each of which holds the
-// weights of two words of activations, the two `parts`.
+// Of a format: a group of one half is `loads` registers, each of which holds the weights of as many
+// words of activations as it has `parts`.
 #if defined(QUIPU_AVX_VNNI)
 
 // sum += dot products of the quad at `word` with each of w's quads, for both halves. Assembly, so
@@ -45,6 +45,8 @@ void add_quads(__m256i* sum, const Word* word, const __m256i* w) {
           : "m"(*word), "x"(w[0]), "x"(w[1]));
 }
 
+__m256i whole(__m256i sum) { return sum; }
+
 struct Int8 {
   static constexpr int bytes = 512, loads = 8, parts = 1;
   static const Word* words(const Activations& x) { return reinterpret_cast<const Word*>(x.q); }
@@ -55,22 +57,23 @@ struct Int8 {
   static __m256i finish(__m256i sum) { return sum; }
 };
 
-struct Int4 {
-  static constexpr int bytes = 256, loads = 4, parts = 2;
-  static const Word* words(const Activations& x) { return reinterpret_cast<const Word*>(x.q); }
-  static constexpr int word(int i, int part) { return i + 4 * part; }
-  static __m256i take(__m256i w, int part) {
-    return _mm256_and_si256(part == 0 ? w : _mm256_srli_epi16(w, 4), _mm256_set1_epi8(15));
-  }
-  static void add(__m256i* sum, const Word* word, const __m256i* w) { add_quads(sum, word, w); }
-  static __m256i start(const GroupScale& scale) { return _mm256_set1_epi32(scale.less8); }
-  static __m256i finish(__m256i sum) { return sum; }
-};
+void prepare_group(Formats, const int8_t*, uint16_t*, GroupScale&) {}
 
 #else
 
-// Sums of two products of bytes do not fit 16 bits, so weights and activations are widened:
-// `prepare` leaves the even and the odd bytes of every quad as 16-bit pairs in x.bf16.
+// The same in sums of 16 bits, two to an output. Assembly keeps the compiler from moving them to
+// memory.
+void add_quads(__m256i* sum, const Word* word, const __m256i* w) {
+  __m256i quad, other;
+  __asm__("vpbroadcastd %4, %2\n\tvpmaddubsw %2, %5, %3\n\tvpmaddubsw %2, %6, %2\n\t"
+          "vpaddw %3, %0, %0\n\tvpaddw %2, %1, %1"
+          : "+x"(sum[0]), "+x"(sum[1]), "=&x"(quad), "=&x"(other)
+          : "m"(*word), "x"(w[0]), "x"(w[1]));
+}
+
+__m256i whole(__m256i sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
+
+// Sums of two products do not fit 16 bits, so weights and activations are widened.
 struct Int8 {
   static constexpr int bytes = 512, loads = 8, parts = 2;
   static const Word* words(const Activations& x) { return reinterpret_cast<const Word*>(x.bf16); }
@@ -85,35 +88,7 @@ struct Int8 {
   static __m256i finish(__m256i sum) { return sum; }
 };
 
-// A group's sums fit 16 bits at any time, for they begin with what the offset takes: `prepare`
-// leaves that of even and odd sums in less8. They are widened once.
-struct Int4 {
-  static constexpr int bytes = 256, loads = 4, parts = 2;
-  static const Word* words(const Activations& x) { return reinterpret_cast<const Word*>(x.q); }
-  static constexpr int word(int i, int part) { return i + 4 * part; }
-  static __m256i take(__m256i w, int part) {
-    return _mm256_and_si256(part == 0 ? w : _mm256_srli_epi16(w, 4), _mm256_set1_epi8(15));
-  }
-  static void add(__m256i* sum, const Word* word, const __m256i* w) {
-    __m256i quad, other;
-    __asm__("vpbroadcastd %4, %2\n\tvpmaddubsw %2, %5, %3\n\tvpmaddubsw %2, %6, %2\n\t"
-            "vpaddw %3, %0, %0\n\tvpaddw %2, %1, %1"
-            : "+x"(sum[0]), "+x"(sum[1]), "=&x"(quad), "=&x"(other)
-            : "m"(*word), "x"(w[0]), "x"(w[1]));
-  }
-  static __m256i start(const GroupScale& scale) { return _mm256_set1_epi32(scale.less8); }
-  static __m256i finish(__m256i sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
-};
-
-#endif
-
-#if defined(QUIPU_AVX_VNNI)
-
-void prepare_group(Formats, const int8_t*, uint16_t*, GroupScale&) {}
-
-#else
-
-// What Int8 and Int4 above want of a group.
+// What sums of 16 bits begin with, in less8; the even and the odd bytes of quads as pairs, in wide.
 void prepare_group(Formats formats, const int8_t* q, uint16_t* wide, GroupScale& scale) {
   const __m256i bytes = load(reinterpret_cast<const uint8_t*>(q));
   if ((formats & int4_alone) != 0) {
@@ -134,6 +109,20 @@ void prepare_group(Formats formats, const int8_t* q, uint16_t* wide, GroupScale&
 }
 
 #endif
+
+// Sixteen products of a weight less its offset, -8..7, and at most 127 fit 16 bits; a sum that
+// begins with what the offset takes of all never leaves that range.
+struct Int4 {
+  static constexpr int bytes = 256, loads = 4, parts = 2;
+  static const Word* words(const Activations& x) { return reinterpret_cast<const Word*>(x.q); }
+  static constexpr int word(int i, int part) { return i + 4 * part; }
+  static __m256i take(__m256i w, int part) {
+    return _mm256_and_si256(part == 0 ? w : _mm256_srli_epi16(w, 4), _mm256_set1_epi8(15));
+  }
+  static void add(__m256i* sum, const Word* word, const __m256i* w) { add_quads(sum, word, w); }
+  static __m256i start(const GroupScale& scale) { return _mm256_set1_epi32(scale.less8); }
+  static __m256i finish(__m256i sum) { return whole(sum); }
+};
 
 // fp32 and bf16 weights meet fp32 activations here, which need no preparation.
 void prepare(const Activations& x, Formats formats, int32_t first, int32_t last) {
@@ -228,7 +217,7 @@ void add_float(__m256* sum, const float* x, const __m256* w) {
 
 template <typename Weights, int M>
 void float_sums(const Matrix& w, const Activations& x, int32_t panel, int32_t row,
-                __m256 (*out)[halves]) {
+                __m256 (*sums)[halves]) {
   const int64_t inputs = w.inputs;
   const uint8_t* values = w.values + panel * inputs / 2 * Weights::bytes;
   const float* from = x.x + row * inputs;
@@ -249,13 +238,13 @@ void float_sums(const Matrix& w, const Activations& x, int32_t panel, int32_t ro
   }
 #pragma GCC unroll 4
   for (int m = 0; m < M; ++m) {
-    out[m][0] = _mm256_add_ps(even[m][0], odd[m][0]);
-    out[m][1] = _mm256_add_ps(even[m][1], odd[m][1]);
+    sums[m][0] = _mm256_add_ps(even[m][0], odd[m][0]);
+    sums[m][1] = _mm256_add_ps(even[m][1], odd[m][1]);
   }
 }
 
 using Sums = void (*)(const Matrix&, const Activations&, int32_t panel, int32_t row,
-                      __m256 (*sum)[halves]);
+                      __m256 (*sums)[halves]);
 
 void write(const Product& product, int32_t panel, int32_t row, const __m256* sums) {
   for (int half = 0; half < halves; ++half) {
