@@ -155,10 +155,12 @@ def _stage(name: str, how: Size, tokens: int) -> TrainRecipe:
 
 def _with_packages(files: Source, packages: float) -> tuple[Source, Source]:
     """Single files and, out of their share of tokens, whole packages."""
-    if not 0 < packages < files.weight:
-        raise UsageError("packages", got=packages, allowed=f"between 0 and {files.weight}")
+    share = files.weight
+    assert share is not None
+    if not 0 < packages < share:
+        raise UsageError("packages", got=packages, allowed=f"between 0 and {share}")
     return (
-        replace(files, weight=round(files.weight - packages, 6)),
+        replace(files, weight=round(share - packages, 6)),
         replace(files, weight=packages, packages=True),
     )
 
