@@ -9,7 +9,8 @@
 
 namespace quipu {
 
-// task.y = a b^T: what kernels.h says of FixedTask, on so many threads. The result is the same for any number of them, and on every instruction set.
+// task.y = a b^T: what kernels.h says of FixedTask, on so many threads. The result is the same for
+// any number of them, and on every instruction set.
 Error multiply_fixed(const Kernels& kernels, FixedTask task, int threads);
 
 }  // namespace quipu

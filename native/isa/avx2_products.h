@@ -10,6 +10,7 @@
 #include "../kernels.h"
 #include "lanes_avx2.h"
 #include "vector_rows.h"
+#include "words.h"
 
 namespace quipu {
 namespace {
@@ -18,17 +19,6 @@ constexpr int halves = 2;         // of a panel, a register of sums each
 constexpr int integer_rows = 4;   // of a tile: eight sums, and weights, leave no register free
 constexpr int float_rows = 3;     // twelve sums, for even and odd inputs have their own
 constexpr int bytes_ahead = 4096;  // hardware alone prefetches too little, and ends at pages
-
-// Four bytes of activations, or two integers of 16 bits.
-using Word __attribute__((may_alias)) = int32_t;
-
-// Keeps the compiler from holding one offset for every word of every row, for which there are too
-// few registers.
-template <typename T>
-const T* opaque(const T* p) {
-  __asm__("" : "+r"(p));
-  return p;
-}
 
 __m256i load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
@@ -208,6 +198,7 @@ struct Fp32 {
   static __m256 odd(const uint8_t* p) { return _mm256_castsi256_ps(load(p + 64)); }
 };
 
+// sum += x w for both halves; assembly, as above.
 void add_float(__m256* sum, const float* x, const __m256* w) {
   __m256 both;
   __asm__("vbroadcastss %3, %2\n\tvfmadd231ps %2, %4, %0\n\tvfmadd231ps %2, %5, %1"
@@ -280,7 +271,7 @@ constexpr MultiplyRows floats[float_rows] = {multiply_rows<float_sums<Weights, 1
 
 template <int most>
 void multiply_panels(const MultiplyRows (&by_rows)[most], const Product& product,
-                  const Activations& x, const Tile& tile) {
+                     const Activations& x, const Tile& tile) {
   for (int32_t panel = tile.first_panel; panel < tile.last_panel; ++panel) {
     for (int32_t row = tile.first_row; row < tile.last_row; row += most) {
       const int32_t left = tile.last_row - row;

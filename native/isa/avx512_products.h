@@ -13,6 +13,7 @@
 #include "bf16_avx512.h"
 #include "lanes_avx512.h"
 #include "vector_rows.h"
+#include "words.h"
 
 namespace quipu {
 namespace {
@@ -24,16 +25,6 @@ constexpr int strip_rows = 6;
 constexpr int strip_groups = 16;  // 16 KiB of bytes in a strip
 constexpr int chunk_rows = 96;    // rows that share unpacked weights
 constexpr int bytes_ahead = 8192;  // hardware alone prefetches too little, and ends at pages
-
-// A word of activations, read from arrays of bytes or of bf16.
-using Word __attribute__((may_alias)) = int32_t;
-
-// Keeps the compiler from holding one address a row, for which there are too few registers.
-template <typename T>
-const T* opaque(const T* p) {
-  __asm__("" : "+r"(p));
-  return p;
-}
 
 template <int Bytes>
 void prefetch(const void* p) {

@@ -102,8 +102,9 @@ struct Lanes {
   }
   static F to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static void store_int16(int16_t* p, I x) {  // in -32768..32767
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(_mm256_castsi256_si128(x),
-                                                                    _mm256_extracti128_si256(x, 1)));
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), words);
   }
   static I pairs(I first, I second) {  // both in -32768..32767
     return _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa);

@@ -50,8 +50,9 @@ float round_row(const float* x, int depth, int32_t* out) {
   return scale.worth;
 }
 
-// [depth, outer]: stretches side by side, in panels of Width: out [panels, fixed_pairs, Width], their
-// worth [panels, Width], zeros where there are none. Rows are read one after the other, as they lie.
+// [depth, outer]: stretches side by side, in panels of Width: out [panels, fixed_pairs, Width],
+// their worth [panels, Width], zeros where there are none. Rows are read one after the other, as
+// they lie.
 template <int Width>
 void pack_turned(const float* x, int64_t stride, int outer, int depth, int32_t* out, float* worth,
                  float* factors) {

@@ -54,7 +54,9 @@ constexpr StripProduct strip_product[strip_queries] = {
     wide_product<4, Add>, wide_product<5, Add>, wide_product<6, Add>};
 
 int least(int a, int b) { return a < b ? a : b; }
-int whole_registers(int columns) { return (columns + Lanes::width - 1) / Lanes::width * Lanes::width; }
+int whole_registers(int columns) {
+  return (columns + Lanes::width - 1) / Lanes::width * Lanes::width;
+}
 
 // x [rows, E] as [E, key_block], the missing columns 0.
 void turn(const float* x, int rows, int width, float* out) {
@@ -122,8 +124,8 @@ void see_block(const HeadTask& x, int first, int queries, int start, int width,
                                    E);
 }
 
-// x.out, x.largest and x.total. Scratch: [blocks of keys, E, key_block] for keys turned, then a strip of
-// scores.
+// x.out, x.largest and x.total. Scratch: [blocks of keys, E, key_block] for keys turned, then a
+// strip of scores.
 void see_document(const HeadTask& x) {
   const int E = x.head_size, blocks = (x.tokens + key_block - 1) / key_block;
   float* scores = x.scratch + int64_t{blocks} * E * key_block;
@@ -161,7 +163,8 @@ void strip_gradients(const HeadTask& x, int first, int queries, int start, int w
                                     columns);
   strip_product<false>[queries - 1](x.by_out + at, E, 1, turned_v, key_block, E, by, key_block,
                                     columns);
-  const F factor = Lanes::set(x.scale * log2_of_e), scale = Lanes::set(x.scale), zero = Lanes::set(0);
+  const F factor = Lanes::set(x.scale * log2_of_e), scale = Lanes::set(x.scale);
+  const F zero = Lanes::set(0);
   for (int row = 0; row < queries; ++row) {
     const int own = least(width, first + row + 1 - start);
     const F norm = Lanes::set(x.normaliser[first + row] * log2_of_e);

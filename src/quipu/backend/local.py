@@ -24,7 +24,8 @@ from quipu.text.healing import PrefixConstraint
 from quipu.text.stream import TextStream
 from quipu.text.tokenizer import Tokenizer
 
-# Tokens that come faster than anybody sees are handed over together.
+# Tokens that come faster than anybody sees are handed over together: while steps are quick, held
+# back for so long, or to the end of the first slow step.
 QUICK_STEP_S = 0.002
 TOGETHER_S = 0.008
 
@@ -112,9 +113,6 @@ class _Job(Protocol):
     def take(self, event: Event | Rows) -> bool:
         """Use an event. True if the answer's text has ended before the engine knows it."""
 
-    def flush(self) -> None:
-        """Hand over what was held back."""
-
     def cancelled(self) -> None:
         """No more events will come."""
 
@@ -164,9 +162,6 @@ class _Answers:
             self.stream.end()
         return answer.stopped
 
-    def flush(self) -> None:
-        self.stream.flush()
-
     def cancelled(self) -> None:
         assert not self._texts, "an answer without a last piece"
 
@@ -184,9 +179,6 @@ class _Scoring:
         if event.last:
             self.stream.end()
         return False
-
-    def flush(self) -> None:
-        pass
 
     def cancelled(self) -> None:
         self.stream.fail(BackendError("scoring was cancelled"))
@@ -283,7 +275,7 @@ class _Worker:
 
     def _flush(self) -> None:
         for job in self._jobs.values():
-            job.flush()
+            job.stream.flush()
         self._flushed = time.perf_counter()
 
     def _cancel(self, engine: Engine, job: _Job) -> None:

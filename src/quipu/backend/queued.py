@@ -14,7 +14,7 @@ class QueuedStream:
     """Implements `Stream`. The filling thread calls `put`, then `end` or `fail` once.
 
     It may also `hold` pieces, and hand them over in one with `flush`: to wake the reader for every
-    token takes time from those who compute the next. What comes after flushes by itself.
+    token takes time from those who compute the next. `put`, `end` and `fail` flush first.
 
     Ctrl-C while somebody waits for a piece cancels the stream: nobody may come for the rest.
     """
@@ -68,6 +68,7 @@ class QueuedStream:
         self._items.put(None)
 
     def fail(self, error: BackendError) -> None:
+        self.flush()
         self._items.put(error)
 
 

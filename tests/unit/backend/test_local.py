@@ -159,7 +159,6 @@ def test_ctrl_c_reaches_a_consumer_that_waits(open_backend):
 INTERRUPTED = """
 import os, signal, sys, threading, time
 from conformance import vocabulary
-from quipu.backend import local
 from quipu.backend.local import LocalBackend
 from quipu.backend.protocol import ModelInfo
 from quipu.config import Abilities

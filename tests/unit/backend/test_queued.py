@@ -45,9 +45,9 @@ def test_logprobs_of_joined_pieces_stay_beside_their_tokens():
     assert (found.token_ids, found.logprobs) == ((1, 2), tuple(of))
 
 
-def test_a_failure_comes_at_once():
+def test_a_failure_comes_after_what_was_held():
     filled = stream()
-    filled.put(piece("a", 1))
+    filled.hold(piece("a", 1))
     filled.fail(BackendError("gone"))
     reader = iter(filled)
     assert next(reader).text == "a"
